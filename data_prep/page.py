@@ -1,0 +1,100 @@
+"""PAGE XML (PRImA, any version) with page images: text lines are cut out along their outlines."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from recognizer.data.manifest import Item
+from recognizer.data_prep.xml_lines import Page, TextLine, add_line_arguments, read_lines
+from recognizer.data_prep.xml_tree import Point, children, descend, local_name, read_number, read_points
+
+CORPUS = "page"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--group-by`` and ``--crop``."""
+    add_line_arguments(parser)
+
+
+def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
+    """Read a PAGE file or all in a folder; lines in reading order."""
+    return read_lines(source, options, "PcGts", parse_page)
+
+
+def parse_page(root: Element) -> Page:
+    """The page of a PAGE document.
+
+    Raises:
+        ValueError: it has no page, or a page size that is no number.
+    """
+    page = descend(root, "Page")
+    if page is None:
+        raise ValueError("has no Page")
+    width, height = read_number(page, "imageWidth"), read_number(page, "imageHeight")
+    lines = [_parse_line(line) for region in _order_regions(page) for line in _order_lines(region)]
+    return Page(page.get("imageFilename"), (width, height) if width and height else None, None, lines)
+
+
+def _order_regions(page: Element) -> list[Element]:
+    """All regions with lines, nested ones included: those of ReadingOrder in its order, then the others as they stand."""
+    regions = [element for element in page.iter() if any(children(element, "TextLine"))]
+    ranks: dict[str, int] = {}
+    order = descend(page, "ReadingOrder")
+    for reference in _walk_order(order) if order is not None else ():
+        ranks.setdefault(reference, len(ranks))
+    return sorted(regions, key=lambda region: ranks.get(region.get("id", ""), len(ranks)))
+
+
+def _walk_order(group: Element) -> Iterator[str]:
+    """References to regions, groups within groups in their place; members with an index go by it."""
+    members = [m for m in group if local_name(m).startswith(("RegionRef", "OrderedGroup", "UnorderedGroup"))]
+    for member in sorted(members, key=lambda m: read_number(m, "index") or 0):
+        if reference := member.get("regionRef"):
+            yield reference
+        yield from _walk_order(member)
+
+
+def _order_lines(region: Element) -> list[Element]:
+    """Lines as they stand, unless each carries Transkribus' ``custom="readingOrder {index:3;}"``."""
+    lines = list(children(region, "TextLine"))
+    indices = [re.search(r"readingOrder\s*\{[^}]*index:\s*(\d+)", line.get("custom", "")) for line in lines]
+    if all(indices):
+        return [line for _, line in sorted(zip(indices, lines, strict=True), key=lambda pair: int(pair[0][1]) if pair[0] else 0)]
+    return lines
+
+
+def _parse_line(line: Element) -> TextLine:
+    id = line.get("id", "")
+    try:
+        points = _read_outline(line)
+        baseline = descend(line, "Baseline")
+        return TextLine(id, _read_text(line), points, None, read_points(baseline.get("points", "")) if baseline is not None else [])
+    except ValueError as error:
+        return TextLine(id, problem=str(error))
+
+
+def _read_outline(line: Element) -> list[Point]:
+    """Coords as an attribute, or as Point elements (before 2013)."""
+    coords = descend(line, "Coords")
+    if coords is None:
+        return []
+    if "points" in coords.attrib:
+        return read_points(coords.get("points", ""))
+    points = [(read_number(point, "x"), read_number(point, "y")) for point in children(coords, "Point")]
+    return [(x, y) for x, y in points if x is not None and y is not None]
+
+
+def _read_text(line: Element) -> str:
+    """The transcript: of several TextEquiv the one with the lowest index (those without come after), else the words."""
+    versions = []
+    for position, version in enumerate(children(line, "TextEquiv")):
+        index = read_number(version, "index")
+        unicode = descend(version, "Unicode")
+        versions.append((float("inf") if index is None else index, position, (unicode.text or "") if unicode is not None else ""))
+    if versions:
+        return min(versions)[2]
+    return " ".join(filter(None, (_read_text(word) for word in children(line, "Word"))))

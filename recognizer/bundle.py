@@ -1,0 +1,133 @@
+"""Bundles: a folder that is a whole recogniser, checked file by file when it is opened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from recognizer import __version__
+from recognizer.alphabet import Alphabet
+from recognizer.config import RecipeConfig
+from recognizer.errors import BundleError, ConfigError
+from recognizer.strict import build, plain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMAT = 1  # raised when older code could not read a new bundle
+
+CONTENTS = "bundle.json"
+WEIGHTS = "model.safetensors"
+CONFIG = "config.yaml"
+ALPHABET = "alphabet.txt"
+CARD = "card.md"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A recogniser on disk, opened: settings, alphabet and tensors by name (weights and feature statistics)."""
+
+    folder: Path
+    recipe: RecipeConfig
+    alphabet: Alphabet
+    weights: Mapping[str, Tensor]
+
+
+def save_bundle(folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights: Mapping[str, Tensor], card: str) -> None:
+    """Write a bundle; whatever stood at ``folder`` stays until the new one is complete.
+
+    Raises:
+        BundleError: the disk is full or not writable, or ``folder`` holds something that is not a bundle.
+    """
+    from safetensors.torch import save_file
+
+    if folder.exists() and not (folder / CONTENTS).exists() and any(folder.iterdir()):
+        raise BundleError(f"{folder}: is not empty and not a bundle; name another folder")
+    partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
+    try:
+        if old.exists() and not folder.exists():  # killed between the two renames below
+            old.rename(folder)
+        for leftover in (partial, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial.mkdir(parents=True)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
+        (partial / CONFIG).write_text(yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        alphabet.save(partial / ALPHABET)
+        (partial / CARD).write_text(card, encoding="utf-8")
+        _write_contents(partial)
+        if folder.exists():
+            folder.rename(old)
+        partial.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise BundleError(f"{folder}: cannot write the bundle: {error.strerror or error}") from None
+
+
+def load_bundle(folder: str | Path) -> Bundle:
+    """Open a bundle.
+
+    Raises:
+        BundleError: not a bundle, made by a newer version, or a file missing or altered; the message names it.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    _check_contents(folder)
+    try:
+        recipe = build(RecipeConfig, yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
+        weights = load_file(folder / WEIGHTS)
+    except (ConfigError, yaml.YAMLError, SafetensorError, OSError) as error:
+        raise BundleError(f"{folder}: {' '.join(str(error).split())}") from None
+    return Bundle(folder, recipe, Alphabet.load(folder / ALPHABET, recipe.text.level), weights)
+
+
+def write_card(folder: Path, card: str) -> None:
+    """Replace the model card of a bundle."""
+    partial = folder / (CARD + ".partial")
+    partial.write_text(card, encoding="utf-8")
+    partial.replace(folder / CARD)
+
+
+def _write_contents(folder: Path) -> None:
+    """List the files of a bundle with their SHA-256; the card is left out, since people may edit it."""
+    files = {name: _digest(folder / name) for name in (WEIGHTS, CONFIG, ALPHABET)}
+    contents = {"format": FORMAT, "recognizer": __version__, "sha256": files}
+    (folder / CONTENTS).write_text(json.dumps(contents, indent=1) + "\n")
+
+
+def _check_contents(folder: Path) -> None:
+    if not folder.is_dir():
+        raise BundleError(f"{folder}: no such bundle")
+    try:
+        contents = json.loads((folder / CONTENTS).read_text())
+        version, files = contents["format"], contents["sha256"]
+    except FileNotFoundError:
+        raise BundleError(f"{folder}: is not a bundle ({CONTENTS} is missing)") from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BundleError(f"{folder / CONTENTS}: is damaged; train again or copy the bundle anew") from None
+    if version > FORMAT:
+        made = contents.get("recognizer", "unknown")
+        raise BundleError(f"{folder}: was made by a newer version ({made}, format {version}); this is {__version__}, format {FORMAT}: upgrade")
+    for name in files:
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder / name}: is missing; copy the bundle anew")
+        if _digest(folder / name) != files[name]:
+            raise BundleError(f"{folder / name}: was altered since the bundle was made (its SHA-256 differs); copy the bundle anew")
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None

@@ -1,0 +1,125 @@
+"""The command line: parses, calls, prints. Results go to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from recognizer import __version__
+from recognizer.errors import RecognizerError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 done, 1 some items failed, 2 nothing could be done, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = build_parser(words[0] if words else None)
+    options, rest = parser.parse_known_args(words)
+    if rest and not getattr(options, "takes_overrides", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if not hasattr(options, "run"):
+        parser.print_help()
+        return 0
+    if rest:
+        options.overrides = [*options.overrides, *rest]
+    try:
+        return int(options.run(options))
+    except RecognizerError as error:
+        print(f"recognizer: {error}", file=sys.stderr)
+        return 130 if type(error).__name__ == "Interrupted" else 2
+    except KeyboardInterrupt:
+        print("recognizer: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands; only that of ``command`` imports what it needs to list its options."""
+    parser = argparse.ArgumentParser(prog="recognizer", description="Speech and handwriting recognition with bidirectional LSTMs and CTC.")
+    parser.add_argument("--version", action="version", version=f"recognizer {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    transcribe = commands.add_parser("transcribe", help="text from recordings or line images")
+    transcribe.add_argument("sources", nargs="+", metavar="FILE", help="files, folders, globs; - reads paths from standard input")
+    transcribe.add_argument("-b", "--bundle", required=True, help="folder of the recogniser")
+    transcribe.add_argument("-f", "--format", default="txt", help="txt or jsonl, or both: txt,jsonl (default: txt)")
+    transcribe.add_argument("-o", "--output", metavar="DIR", help="write one file a source into DIR instead of printing")
+    _add_machine(transcribe)
+    transcribe.set_defaults(run=_transcribe)
+
+    evaluate = commands.add_parser("evaluate", help="error rates of a recogniser on a manifest")
+    evaluate.add_argument("bundle", help="folder of the recogniser")
+    evaluate.add_argument("manifest", help="manifest with transcripts")
+    evaluate.add_argument("-o", "--output", metavar="DIR", help="write scores.json, hypotheses.jsonl and summary.txt into DIR")
+    evaluate.add_argument("--json", action="store_true", help="print the scores as JSON rather than as a summary")
+    _add_machine(evaluate)
+    evaluate.set_defaults(run=_evaluate)
+
+    train = commands.add_parser("train", help="train a recogniser; takes Hydra overrides such as corpus.root=DIR trainer.epochs=20")
+    train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings; see `recognizer train --show`")
+    train.add_argument("-m", "--multirun", action="store_true", help="run every combination of comma-separated values")
+    train.add_argument("--config", metavar="FILE", help="start from a config.yaml that another run wrote")
+    train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    train.add_argument("--show", action="store_true", help="print the settings and stop")
+    train.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    train.set_defaults(run=_train, takes_overrides=True)
+
+    prepare = commands.add_parser("prepare", help="a corpus as distributed -> manifests, with counts")
+    prepare.set_defaults(run=_prepare)
+    if command == "prepare":
+        from recognizer.data.preparation import add_prepare_arguments
+
+        add_prepare_arguments(prepare)
+
+    audit = commands.add_parser("audit", help="what would go wrong with a manifest in training, before it does")
+    audit.add_argument("manifest")
+    audit.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings as for train (features, model, text)")
+    audit.add_argument("-b", "--bundle", help="take features, network and alphabet from a recogniser")
+    audit.add_argument("--json", action="store_true", help="print the whole outcome as JSON")
+    audit.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    audit.set_defaults(run=_audit, takes_overrides=True)
+    return parser
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no timing")
+
+
+def _transcribe(options: argparse.Namespace) -> int:
+    from recognizer.transcription import transcribe_files
+
+    return transcribe_files(options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from recognizer.scoring import evaluate_bundle
+
+    return evaluate_bundle(options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from recognizer.training.command import run_train
+
+    return run_train(options)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    from recognizer.data.preparation import run_prepare
+
+    return run_prepare(options)
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from recognizer.training.auditing import run_audit
+
+    return run_audit(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,322 @@
+"""Typed settings of a recogniser and of its training: every key, its unit, its default and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from recognizer.strict import require
+
+Modality = Literal["audio", "line"]
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Which transcript of a manifest is the target, and how it is cleaned."""
+
+    level: Literal["characters", "units"] = "characters"
+    case: Literal["keep", "lower", "upper"] = "keep"
+    drop: str = ""  # characters removed from the text before anything else
+
+    def __post_init__(self) -> None:
+        require(self.level == "characters" or not self.drop, "drop", "only applies to level=characters")
+
+
+@dataclass(frozen=True)
+class AudioFeatures:
+    """Spectral features of a waveform, one frame every ``hop_ms``."""
+
+    kind: Literal["fbank", "mfcc", "spectrogram"] = "fbank"
+    sample_rate: int = 16_000  # Hz; recordings of another rate are resampled
+    window_ms: float = 25.0
+    hop_ms: float = 10.0
+    bins: int = 80  # mel bands (not used by "spectrogram", which keeps every FFT bin)
+    coefficients: int = 13  # cepstral coefficients kept ("mfcc" only)
+    low_hz: float = 20.0
+    high_hz: float = 0.0  # 0: the Nyquist frequency; negative: so far below it
+    preemphasis: float = 0.97
+    energy: bool = False  # append the log energy of each frame
+    deltas: int = 0  # 1: append first differences; 2: and second differences
+    normalise: Literal["corpus", "utterance", "none"] = "corpus"
+
+    def __post_init__(self) -> None:
+        require(self.sample_rate >= 1000, "sample_rate", f"{self.sample_rate} Hz is too low")
+        require(self.window_ms > 0, "window_ms", "must be positive")
+        require(0 < self.hop_ms <= self.window_ms, "hop_ms", "must be positive and no longer than window_ms")
+        require(2 <= self.bins <= 512, "bins", "must lie between 2 and 512")
+        require(1 <= self.coefficients <= self.bins, "coefficients", "must lie between 1 and bins")
+        nyquist = self.sample_rate / 2
+        high = self.high_hz if self.high_hz > 0 else nyquist + self.high_hz
+        require(0 <= self.low_hz < high <= nyquist, "high_hz", f"the band {self.low_hz:g}..{high:g} Hz must lie within 0..{nyquist:g} Hz")
+        require(0 <= self.preemphasis < 1, "preemphasis", "must lie in [0, 1)")
+        require(self.deltas in (0, 1, 2), "deltas", "must be 0, 1 or 2")
+
+
+@dataclass(frozen=True)
+class LineFeatures:
+    """A text-line image as a sequence of columns, left to right."""
+
+    kind: Literal["pixels", "geometric"] = "pixels"  # geometric: nine numbers a column (Marti & Bunke 2001)
+    height: int = 64  # rows after normalisation; the width keeps the aspect ratio
+    polarity: Literal["auto", "dark_on_light", "light_on_dark"] = "auto"
+    contrast: Literal["stretch", "background", "none"] = "stretch"
+    crop: bool = True  # cut empty margins
+    deskew: bool = False  # level the base line
+    deslant: bool = False  # stand the strokes upright
+    normalise: Literal["corpus", "none"] = "corpus"
+
+    def __post_init__(self) -> None:
+        require(8 <= self.height <= 512, "height", "must lie between 8 and 512")
+
+
+@dataclass(frozen=True)
+class AudioAugment:
+    """Random changes of a recording and of its features; each range is drawn from anew for every item and epoch."""
+
+    kind: Literal["audio"] = "audio"
+    speed: tuple[float, float] = (1.0, 1.0)  # factor; changes pitch and tempo (Ko et al. 2015)
+    tempo: tuple[float, float] = (1.0, 1.0)  # factor; keeps the pitch
+    gain_db: tuple[float, float] = (0.0, 0.0)
+    noise: float = 0.0  # probability of additive noise
+    noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    time_masks: int = 0  # SpecAugment (Park et al. 2019)
+    time_mask_ms: float = 100.0  # longest time mask
+    frequency_masks: int = 0
+    frequency_mask_share: float = 0.15  # widest frequency mask, share of the bands
+
+    def __post_init__(self) -> None:
+        for key in ("speed", "tempo"):
+            low, high = getattr(self, key)
+            require(0.5 <= low <= high <= 2.0, key, "must be a range within 0.5..2")
+        for key in ("gain_db", "noise_snr_db"):
+            low, high = getattr(self, key)
+            require(low <= high, key, "must be a range, lower end first")
+        require(0 <= self.noise <= 1, "noise", "is a probability")
+        require(self.time_masks >= 0, "time_masks", "cannot be negative")
+        require(self.frequency_masks >= 0, "frequency_masks", "cannot be negative")
+        require(self.time_mask_ms >= 0, "time_mask_ms", "cannot be negative")
+        require(0 <= self.frequency_mask_share <= 1, "frequency_mask_share", "is a share")
+
+
+@dataclass(frozen=True)
+class LineAugment:
+    """Random changes of a line image; ranges are half-widths around "no change"."""
+
+    kind: Literal["line"] = "line"
+    probability: float = 0.9  # of changing an item at all
+    scale: float = 0.0  # share by which width and height are scaled, each on its own
+    shear: float = 0.0  # horizontal shift per row (slant), tangent of the angle
+    rotate_degrees: float = 0.0
+    elastic: float = 0.0  # largest displacement of the smooth random field, share of the height (Simard et al. 2003)
+    thickness: float = 0.0  # probability of thinner or thicker strokes (erosion, dilation)
+    contrast: float = 0.0  # share by which ink density and paper grey vary
+    blur: float = 0.0  # largest standard deviation, pixels
+    noise: float = 0.0  # largest standard deviation, share of the grey range
+    ruling: float = 0.0  # probability of drawn ruled lines
+    bleed: float = 0.0  # probability of the reverse side (or a neighbour's ink) shining through
+
+    def __post_init__(self) -> None:
+        for key in ("probability", "thickness", "ruling", "bleed"):
+            require(0 <= getattr(self, key) <= 1, key, "is a probability")
+        for key in ("scale", "shear", "rotate_degrees", "elastic", "contrast", "blur", "noise"):
+            require(getattr(self, key) >= 0, key, "cannot be negative")
+        require(self.scale < 1, "scale", "must be below 1")
+        require(self.contrast < 1, "contrast", "must be below 1")
+
+
+@dataclass(frozen=True)
+class NoAugment:
+    """Items go into training as they are."""
+
+    kind: Literal["none"] = "none"
+
+
+@dataclass(frozen=True)
+class NoFrontend:
+    """The recurrent layers read the features themselves."""
+
+    kind: Literal["none"] = "none"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Neighbouring frames are joined into one, ``frames`` at a time, without overlap (Sak et al. 2015)."""
+
+    kind: Literal["stack"] = "stack"
+    frames: int = 3
+
+    def __post_init__(self) -> None:
+        require(1 <= self.frames <= 32, "frames", "must lie between 1 and 32")
+
+
+@dataclass(frozen=True)
+class LineCnn:
+    """Strided convolutions over a line image, then the maximum of each column (Retsinas et al. 2022)."""
+
+    kind: Literal["line_cnn"] = "line_cnn"
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # of each 3 x 3 convolution
+    time_strides: tuple[int, ...] = (2, 2, 1, 1)  # horizontal stride of each
+    height_strides: tuple[int, ...] = (2, 2, 2, 2)
+    dropout: float = 0.1  # whole channels, after each convolution but the first
+
+    def __post_init__(self) -> None:
+        require(len(self.channels) > 0, "channels", "needs at least one convolution")
+        for key in ("time_strides", "height_strides"):
+            values = getattr(self, key)
+            require(len(values) == len(self.channels), key, "needs one number for each entry of channels")
+            require(all(v in (1, 2, 3, 4) for v in values), key, "strides lie between 1 and 4")
+        require(all(c > 0 for c in self.channels), "channels", "must be positive")
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class SpeechCnn:
+    """Strided convolutions over time and frequency, as in Deep Speech 2 (Amodei et al. 2016)."""
+
+    kind: Literal["speech_cnn"] = "speech_cnn"
+    channels: tuple[int, ...] = (32, 32)
+    time_strides: tuple[int, ...] = (2, 2)
+    frequency_strides: tuple[int, ...] = (2, 2)
+    output: int = 256  # size of the frame after the projection of all channels and bands
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        require(len(self.channels) > 0, "channels", "needs at least one convolution")
+        for key in ("time_strides", "frequency_strides"):
+            values = getattr(self, key)
+            require(len(values) == len(self.channels), key, "needs one number for each entry of channels")
+            require(all(v in (1, 2, 3, 4) for v in values), key, "strides lie between 1 and 4")
+        require(all(c > 0 for c in self.channels), "channels", "must be positive")
+        require(self.output > 0, "output", "must be positive")
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Front-end, stacked bidirectional LSTM and CTC output layer."""
+
+    frontend: NoFrontend | Stack | LineCnn | SpeechCnn = field(default_factory=NoFrontend)
+    cell: Literal["lstm"] = "lstm"
+    layers: int = 3
+    hidden: int = 250  # cells per direction
+    dropout: float = 0.0  # between recurrent layers and before the output layer
+    auxiliary: float = 0.0  # weight of a second CTC loss on the front-end's output, training only
+    uniform: float = 0.0  # > 0: all weights drawn from [-uniform, uniform] (Graves et al. 2013: 0.1); 0: the layers' defaults
+
+    def __post_init__(self) -> None:
+        require(1 <= self.layers <= 32, "layers", "must lie between 1 and 32")
+        require(1 <= self.hidden <= 8192, "hidden", "must lie between 1 and 8192")
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
+        require(0 <= self.auxiliary <= 1, "auxiliary", "must lie in [0, 1]")
+        require(self.uniform >= 0, "uniform", "cannot be negative")
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """How log-probs become labels."""
+
+    kind: Literal["greedy"] = "greedy"
+
+
+@dataclass(frozen=True)
+class RecipeConfig:
+    """All that is needed to rebuild a recogniser from its weights: what a bundle's ``config.yaml`` holds."""
+
+    features: AudioFeatures | LineFeatures
+    model: ModelConfig = field(default_factory=ModelConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+
+    @property
+    def modality(self) -> Modality:
+        """Whether the recogniser reads recordings or line images."""
+        return "audio" if isinstance(self.features, AudioFeatures) else "line"
+
+    def __post_init__(self) -> None:
+        kind = self.model.frontend.kind
+        images = isinstance(self.features, LineFeatures) and self.features.kind == "pixels"
+        require(kind != "line_cnn" or images, "model.frontend.kind", "line_cnn reads features=pixels")
+        require(kind != "speech_cnn" or isinstance(self.features, AudioFeatures), "model.frontend.kind", "speech_cnn reads audio features")
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """Where the manifests are."""
+
+    name: str = "corpus"
+    root: str = "."  # folder that the manifests lie in
+    train: str = "train.jsonl"  # relative to root
+    dev: str = "dev.jsonl"
+    test: str | None = None  # scored once, after training
+    text: TextConfig = field(default_factory=TextConfig)
+    licence: str = "not stated"  # goes onto the model card
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """The training loop."""
+
+    optimiser: Literal["sgd", "rmsprop", "adam", "adamw"] = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9  # sgd and rmsprop
+    weight_decay: float = 0.01
+    clip: float = 5.0  # largest gradient norm; 0: no limit
+    weight_noise: float = 0.0  # standard deviation of the noise added to weights (Graves 2013)
+    schedule: Literal["constant", "cosine", "plateau"] = "cosine"
+    warmup_steps: int = 200
+    plateau_patience: int = 3  # epochs without progress before the rate falls
+    plateau_factor: float = 0.5
+    epochs: int = 30
+    minutes: float = 0.0  # stop after this much training time, evaluating and saving as usual; 0: no limit
+    patience: int = 0  # epochs without progress before training stops; 0: never
+    batch_items: int = 16  # most utterances or lines in a batch
+    batch_frames: int = 24_000  # most feature frames (pixel columns) in a padded batch: the memory budget
+    accumulate: int = 1  # batches per optimiser step
+    curriculum: bool = False  # first epoch from short to long (Amodei et al. 2016)
+    precision: Literal["float32", "bf16"] = "float32"
+    average: float = 0.0  # decay of the running average of weights that is evaluated and saved; 0: none
+    evaluate_every: int = 1  # epochs
+    checkpoint_minutes: float = 5.0  # and at the end of every epoch
+    workers: int = 1  # processes that read and augment; 0: in the training process
+    cache: bool = True  # keep decoded items in run_dir/cache, read back by memory mapping
+    threads: int = 0  # of the CPU; 0: all cores
+    tensorboard: bool = False
+    overfit: int = 0  # > 0: train and develop on the first so many items only (debug=overfit)
+
+    def __post_init__(self) -> None:
+        positive = ("learning_rate", "epochs", "batch_items", "batch_frames", "accumulate", "evaluate_every", "plateau_patience")
+        for key in positive:
+            require(getattr(self, key) > 0, key, "must be positive")
+        never_negative = ("weight_decay", "clip", "weight_noise", "warmup_steps", "minutes", "patience",
+            "checkpoint_minutes", "workers", "threads", "overfit")
+        for key in never_negative:
+            require(getattr(self, key) >= 0, key, "cannot be negative")
+        require(0 <= self.momentum < 1, "momentum", "must lie in [0, 1)")
+        require(0 < self.plateau_factor < 1, "plateau_factor", "must lie in (0, 1)")
+        require(0 <= self.average < 1, "average", "must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything ``recognizer train`` reads."""
+
+    corpus: CorpusConfig
+    features: AudioFeatures | LineFeatures
+    model: ModelConfig
+    augment: NoAugment | AudioAugment | LineAugment = field(default_factory=NoAugment)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    run_dir: str = "runs/latest"
+    init: str | None = None  # a bundle whose weights training starts from
+    seed: int = 1
+    device: str = "auto"  # auto, cpu, cuda or cuda:N
+
+    @property
+    def recipe(self) -> RecipeConfig:
+        """The part that goes into the bundle."""
+        return RecipeConfig(self.features, self.model, self.corpus.text, self.decoder)
+
+    def __post_init__(self) -> None:
+        modality = self.recipe.modality
+        require(self.augment.kind in ("none", modality), "augment.kind", f"{self.augment.kind!r} does not fit {modality} features")
+        require(self.device == "auto" or self.device.split(":")[0] in ("cpu", "cuda"), "device", f"{self.device!r} is not auto, cpu, cuda or cuda:N")

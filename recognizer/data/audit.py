@@ -1,0 +1,177 @@
+"""What would go wrong with the items of a manifest, found before training and named."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from recognizer.alphabet import Alphabet, split
+from recognizer.config import AudioFeatures, LineFeatures, TextConfig
+from recognizer.data.cache import ArrayCache
+from recognizer.data.manifest import Item
+from recognizer.data.transcripts import target
+from recognizer.errors import InputError
+from recognizer.features.reading import is_clipped, is_empty, read_array
+
+KEPT = {"clipped"}  # findings that are worth a line but do not keep an item out of training
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about one item; ``kind`` groups findings for counting, ``message`` stands alone."""
+
+    item: Item
+    kind: str
+    message: str
+
+    @property
+    def excludes(self) -> bool:
+        """Whether the item cannot be trained on."""
+        return self.kind not in KEPT
+
+
+@dataclass
+class Audit:
+    """The outcome: items that can be trained on with their feature frames, and findings about the others.
+
+    Attributes:
+        usable: items in manifest order; ``frames``: feature frames of each.
+        findings: every finding, in manifest order.
+        symbols: how often each symbol stands in the transcripts of readable items.
+        lengths: labels of each usable item.
+        total: items looked at.
+    """
+
+    usable: list[Item] = field(default_factory=list)
+    frames: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    symbols: Counter[str] = field(default_factory=Counter)
+    total: int = 0
+
+    @property
+    def excluded(self) -> list[Finding]:
+        """The findings that keep an item out of training, at most one an item."""
+        return [finding for finding in self.findings if finding.excludes]
+
+
+@dataclass(frozen=True)
+class Auditor:
+    """How items are judged.
+
+    Args:
+        features: how sources are read.
+        text: which transcript is the target.
+        frames: feature frames of a stored array, from its length (samples or columns).
+        output_frames: frames left for CTC, from feature frames.
+        alphabet: symbols that can be written; None accepts all (the alphabet is then made from the items).
+        budget: most feature frames of one item; None for no limit.
+        cache: where arrays are kept; None to decode again each time.
+    """
+
+    features: AudioFeatures | LineFeatures
+    text: TextConfig
+    frames: Callable[[int], int]
+    output_frames: Callable[[int], int]
+    alphabet: Alphabet | None = None
+    budget: int | None = None
+    cache: ArrayCache | None = None
+
+    def audit(self, items: Sequence[Item], progress: Callable[[int], None] | None = None) -> Audit:
+        """Read and judge every item; ``progress`` is called with the number done so far."""
+        result = Audit(total=len(items))
+        for done, (item, array, error) in enumerate(self._read(items), start=1):
+            self._judge(item, array, error, result)
+            if progress is not None:
+                progress(done)
+        if self.cache is not None:
+            self.cache.save()
+        return result
+
+    def _read(self, items: Sequence[Item]) -> Iterator[tuple[Item, np.ndarray | None, str]]:
+        """Items with their arrays, in order; decoding runs in threads, a bounded number of items ahead."""
+
+        def load(item: Item) -> tuple[np.ndarray | None, str, bool]:
+            kept = self.cache.get(item.source) if self.cache is not None else None
+            if kept is not None:
+                return kept, "", False
+            try:
+                return read_array(item.source, self.features), "", True
+            except InputError as error:
+                return None, str(error), False
+
+        window = 64
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for start in range(0, len(items), window):
+                part = items[start : start + window]
+                for item, (array, error, fresh) in zip(part, pool.map(load, part), strict=True):
+                    if fresh and array is not None and self.cache is not None:
+                        self.cache.add(item.source, array)
+                    yield item, array, error
+
+    def _judge(self, item: Item, array: np.ndarray | None, error: str, result: Audit) -> None:
+        def find(kind: str, message: str) -> None:
+            result.findings.append(Finding(item, kind, message))
+
+        if array is None:
+            return find("unreadable", error)
+        transcript = target(item, self.text)
+        if not transcript:
+            missing = "is empty" if transcript is not None else "is not in the manifest"
+            name = "text" if self.text.level == "characters" else "units"
+            return find("no transcript", f"{item.id}: the transcript ({name!r}) {missing}")
+        symbols = split(transcript, self.text.level)
+        result.symbols.update(symbols)
+        unknown = self.alphabet.unknown(transcript) if self.alphabet is not None else []
+        if unknown:
+            return find("unknown symbols", f"{item.id}: not in the alphabet: {', '.join(map(repr, unknown))}")
+        if is_empty(array):
+            return find("silent or blank", f"{item.id}: {item.source} holds {'only silence' if array.ndim == 1 else 'a blank line'}")
+        frames = self.frames(len(array))
+        if self.budget is not None and frames > self.budget:
+            advice = f"cut it, or raise trainer.batch_frames to {frames}"
+            return find("too long", f"{item.id}: {frames} frames, more than a batch may have ({self.budget}): {advice}")
+        needed, available = required_frames(symbols), self.output_frames(frames)
+        if needed > available:
+            return find(
+                "more labels than frames", f"{item.id}: {len(symbols)} labels need {needed} frames, the encoder has {available}; {item.source}"
+            )
+        if is_clipped(array):
+            find("clipped", f"{item.id}: {item.source} is clipped")
+        result.usable.append(item)
+        result.frames.append(frames)
+        result.lengths.append(len(symbols))
+        return None
+
+    def report(self, result: Audit) -> dict[str, Any]:
+        """The outcome as plain numbers and lists, ready for JSON."""
+        per_frame = getattr(self.features, "hop_ms", None)
+        measured: dict[str, Any] = {
+            "items": result.total,
+            "usable": len(result.usable),
+            "groups": len({item.group for item in result.usable if item.group is not None}),
+            "findings": dict(Counter(f.kind for f in result.findings)),
+            "symbols": dict(result.symbols.most_common()),
+            "frames": quartiles(result.frames),
+            "labels": quartiles(result.lengths),
+        }
+        if per_frame is not None:
+            measured["hours"] = round(sum(result.frames) * per_frame / 3_600_000, 4)
+        return measured
+
+
+def required_frames(symbols: Sequence[object]) -> int:
+    """Fewest frames that can emit a label sequence: one a label, and a blank between two equal neighbours."""
+    return len(symbols) + sum(a == b for a, b in pairwise(symbols))
+
+
+def quartiles(values: Sequence[int]) -> list[int]:
+    """Minimum, lower quartile, median, upper quartile and maximum; empty for no values."""
+    return [int(v) for v in np.percentile(values, [0, 25, 50, 75, 100])] if len(values) else []

@@ -1,0 +1,85 @@
+"""Decoded and prepared sources on disk, so that every epoch after the first reads without decoding."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recognizer.config import AudioFeatures, LineFeatures
+from recognizer.errors import TrainingError
+from recognizer.strict import plain
+
+_READ_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line depends on every line setting
+
+
+class ArrayCache:
+    """Arrays appended to one file, found again by source path, size and time of change.
+
+    Args:
+        folder: created if need be; holds ``arrays.bin`` and ``index.json``.
+        features: settings the arrays depend on; a cache made with others is discarded.
+
+    Nothing stays in memory but the index: memory does not grow with the corpus.
+    """
+
+    def __init__(self, folder: Path, features: AudioFeatures | LineFeatures) -> None:
+        self._data = folder / "arrays.bin"
+        self._index_file = folder / "index.json"
+        settings = {k: v for k, v in plain(features).items() if isinstance(features, LineFeatures) or k in _READ_KEYS}
+        self._fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._entries = self._load_index()
+            self._end = self._data.stat().st_size if self._data.exists() else 0
+        except OSError as error:
+            raise TrainingError(f"{folder}: cannot use the cache: {error.strerror}; set trainer.cache=false to do without") from None
+
+    def get(self, path: Path) -> np.ndarray | None:
+        """The array kept for a source, or None if there is none or the source has changed since."""
+        entry = self._entries.get(str(path))
+        if entry is None or entry["stamp"] != _stamp(path):
+            return None
+        count = int(np.prod(entry["shape"]))
+        return np.fromfile(self._data, dtype=entry["dtype"], count=count, offset=entry["offset"]).reshape(entry["shape"])
+
+    def add(self, path: Path, array: np.ndarray) -> None:
+        """Keep an array; it counts once :meth:`save` has been called."""
+        try:
+            with self._data.open("ab") as file:
+                array.tofile(file)
+        except OSError as error:
+            raise TrainingError(f"{self._data}: cannot write the cache: {error.strerror}; set trainer.cache=false to do without") from None
+        self._entries[str(path)] = {"stamp": _stamp(path), "dtype": array.dtype.str, "shape": list(array.shape), "offset": self._end}
+        self._end += array.nbytes
+
+    def save(self) -> None:
+        """Write the index, whole or not at all."""
+        partial = self._index_file.with_suffix(".partial")
+        try:
+            partial.write_text(json.dumps({"fingerprint": self._fingerprint, "bytes": self._end, "entries": self._entries}))
+            partial.replace(self._index_file)
+        except OSError as error:
+            raise TrainingError(f"{self._index_file}: cannot write the cache: {error.strerror}; set trainer.cache=false to do without") from None
+
+    def _load_index(self) -> dict[str, Any]:
+        try:
+            index = json.loads(self._index_file.read_text())
+            size = self._data.stat().st_size
+        except (OSError, ValueError):
+            index, size = {}, 0
+        if index.get("fingerprint") != self._fingerprint or size < index.get("bytes", 0):
+            self._data.unlink(missing_ok=True)
+            return {}
+        return index["entries"]
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns]

@@ -1,0 +1,135 @@
+"""Manifests: one JSON object a line, each naming a recording or a line image and what it says."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recognizer.errors import ManifestError, nearest
+
+KEYS = ("id", "source", "text", "units", "seconds", "width", "group", "meta")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One utterance or line.
+
+    Attributes:
+        id: unique within its manifest.
+        source: the file, absolute once loaded.
+        text: transcript as a string; ``units``: transcript as a sequence (phones, say). Either may be absent.
+        seconds: duration of a recording; ``width``: width of an image in pixels. Informative.
+        group: speaker or writer; splits and confidence intervals go by it.
+        meta: anything else (sex, dialect, split, times ...).
+    """
+
+    id: str
+    source: Path
+    text: str | None = None
+    units: tuple[str, ...] | None = None
+    seconds: float | None = None
+    width: int | None = None
+    group: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def transcript(self, level: str) -> str | tuple[str, ...] | None:
+        """``text`` for level "characters", ``units`` for level "units"."""
+        return self.text if level == "characters" else self.units
+
+
+def load_manifest(path: str | Path) -> list[Item]:
+    """Read a manifest.
+
+    Raises:
+        ManifestError: no such file, no items, a line that is not a JSON object with the known keys and types, or an id
+            that occurs twice. The message begins with ``file:line``.
+    """
+    path = Path(path)
+    items: list[Item] = []
+    lines: dict[str, int] = {}
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                item = _parse(line, path, number)
+                if item.id in lines:
+                    raise ManifestError(f"{path}:{number}: the id {item.id!r} already stands in line {lines[item.id]}")
+                lines[item.id] = number
+                items.append(item)
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: no such manifest; make one with `recognizer prepare`") from None
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot read the manifest: {error.strerror}") from None
+    if not items:
+        raise ManifestError(f"{path}: the manifest is empty")
+    return items
+
+
+def save_manifest(items: Iterable[Item], path: str | Path) -> int:
+    """Write a manifest, sources relative to it where they share a folder tree; return the number of items.
+
+    The file appears whole or not at all.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    count = 0
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            for line in _lines(items, path.parent.resolve()):
+                file.write(line + "\n")
+                count += 1
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    return count
+
+
+def _lines(items: Iterable[Item], folder: Path) -> Iterator[str]:
+    for item in items:
+        record: dict[str, Any] = {"id": item.id, "source": Path(os.path.relpath(item.source, folder)).as_posix()}
+        for key in KEYS[2:-1]:
+            value = getattr(item, key)
+            if value is not None:
+                record[key] = list(value) if key == "units" else value
+        if item.meta:
+            record["meta"] = item.meta
+        yield json.dumps(record, ensure_ascii=False)
+
+
+def _parse(line: str, path: Path, number: int) -> Item:
+    def fail(message: str) -> ManifestError:
+        return ManifestError(f"{path}:{number}: {message}")
+
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise fail(f"not JSON: {error.msg} at column {error.colno}") from None
+    if not isinstance(record, dict):
+        raise fail("expected a JSON object")
+    for key in record:
+        if key not in KEYS:
+            raise fail(f"unknown key {key!r}{nearest(key, KEYS)} (other fields belong into 'meta')")
+    types: dict[str, type | tuple[type, ...]] = {"text": str, "seconds": (int, float), "width": int, "group": str, "meta": dict}
+    for key in ("id", "source"):
+        if not isinstance(record.get(key), str) or not record[key]:
+            raise fail(f"the key {key!r} must be a non-empty string")
+    for key, kind in types.items():
+        if record.get(key) is not None and not isinstance(record[key], kind):
+            raise fail(f"the key {key!r} has a value of the wrong type: {record[key]!r}")
+    units = record.get("units")
+    if units is not None:
+        if not isinstance(units, list) or not all(isinstance(u, str) and u for u in units):
+            raise fail("the key 'units' must be a list of non-empty strings")
+        record["units"] = tuple(units)
+    record["source"] = (path.parent / record["source"]).absolute()
+    record.setdefault("meta", {})
+    return Item(**record)

@@ -1,0 +1,42 @@
+"""Lengths of recordings and images, read from their headers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from recognizer.data.manifest import Item
+from recognizer.errors import InputError
+
+
+def measure(items: Sequence[Item], drop: Callable[[InputError], None], threads: int = 8) -> list[Item]:
+    """Fill ``seconds`` of recordings and ``width`` of images that lack it, leaving other kinds of files alone.
+
+    Args:
+        items: their order is kept.
+        drop: told of every file that cannot be read; its item is left out.
+        threads: how many headers are read at a time.
+    """
+    from recognizer.features.audio_file import AUDIO_SUFFIXES, audio_seconds
+    from recognizer.features.image_file import IMAGE_SUFFIXES, image_size
+
+    def fill(item: Item) -> Item | InputError:
+        suffix = item.source.suffix.lower()
+        try:
+            if item.seconds is None and suffix in AUDIO_SUFFIXES:
+                return dataclasses.replace(item, seconds=round(audio_seconds(item.source), 4))
+            if item.width is None and suffix in IMAGE_SUFFIXES:
+                return dataclasses.replace(item, width=image_size(item.source)[0])
+        except InputError as error:
+            return error
+        return item
+
+    measured: list[Item] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for result in pool.map(fill, items):
+            if isinstance(result, InputError):
+                drop(result)
+            else:
+                measured.append(result)
+    return measured

@@ -1,0 +1,51 @@
+"""From a file to the array that training keeps: 16-bit samples of a recording, or the columns of a line image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from recognizer.config import AudioFeatures, LineFeatures
+from recognizer.features.audio_file import load_audio
+from recognizer.features.image_file import load_image
+from recognizer.features.line import is_blank, prepare_line
+
+FULL_SCALE = 32768  # 16-bit samples: -32768..32767
+SILENCE = 3e-4  # RMS below which a recording holds nothing, about -70 dB of full scale
+CLIPPED_SHARE = 1e-3  # of samples at the rails, above which a recording counts as clipped
+
+
+def read_array(path: Path, features: AudioFeatures | LineFeatures) -> np.ndarray:
+    """Read a source in its stored form.
+
+    Returns:
+        int16 samples (N,) at ``features.sample_rate``, or uint8 columns (W, H) of the prepared line, ink 255.
+
+    Raises:
+        InputError: the file cannot be read; the message names it.
+    """
+    if isinstance(features, LineFeatures):
+        return np.ascontiguousarray(prepare_line(load_image(path), features).T)
+    samples = load_audio(path, features.sample_rate)
+    return np.clip(np.rint(samples * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+
+
+def to_float(array: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1) from stored samples; line columns stay as they are."""
+    return array.astype(np.float32) / FULL_SCALE if array.dtype == np.int16 else array
+
+
+def is_empty(array: np.ndarray) -> bool:
+    """Whether samples, stored or float, hold only silence, or columns only a blank line."""
+    if array.ndim == 1:
+        return bool(np.sqrt(np.mean(np.square(to_float(array)))) < SILENCE)
+    return is_blank(array)
+
+
+def is_clipped(array: np.ndarray) -> bool:
+    """Whether a stored recording was cut off at full scale; never true of a line."""
+    if array.dtype != np.int16:
+        return False
+    rails = (array >= FULL_SCALE - 2) | (array <= -FULL_SCALE + 1)
+    return bool(rails.mean() > CLIPPED_SHARE)

@@ -1,0 +1,101 @@
+"""The whole network: features, front-end, stacked bidirectional LSTM and CTC output layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from recognizer.config import LineCnn, LineFeatures, RecipeConfig, SpeechCnn, Stack
+from recognizer.features.columns import LineColumns
+from recognizer.features.spectral import SpectralFeatures
+from recognizer.models.convolution import Length
+from recognizer.models.frame_stack import FrameStack
+from recognizer.models.line_cnn import LineConvolutions
+from recognizer.models.recurrent import BidirectionalStack
+from recognizer.models.speech_cnn import SpeechConvolutions
+
+
+class Identity(nn.Module):
+    """No front-end: frames go through unchanged."""
+
+    stride = 1
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.dim = inputs
+
+    def frames(self, features: Length) -> Length:
+        """As many as come in."""
+        return features
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D) and lengths, unchanged."""
+        return features, lengths
+
+
+class Network(nn.Module):
+    """Maps padded batches of waveforms (B, N) or line images (B, W, H) to CTC log-probs (B, T, V).
+
+    One code path for both: the features decide what a frame is, the front-end how many of them the recurrent layers see.
+    What comes out for an item does not depend on the other items of its batch.
+
+    Args:
+        recipe: features, front-end and encoder.
+        labels: V, size of the alphabet with the blank (label 0).
+    """
+
+    def __init__(self, recipe: RecipeConfig, labels: int) -> None:
+        super().__init__()
+        model = recipe.model
+        self.features: LineColumns | SpectralFeatures = (
+            LineColumns(recipe.features) if isinstance(recipe.features, LineFeatures) else SpectralFeatures(recipe.features)
+        )
+        self.frontend = _frontend(recipe, self.features.dim)
+        self.encoder = BidirectionalStack(self.frontend.dim, model.hidden, model.layers, model.dropout)
+        self.output = nn.Linear(self.encoder.dim, labels)
+        self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.auxiliary > 0 else None
+        if model.uniform > 0:
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -model.uniform, model.uniform)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def frames(self, features: Length) -> Length:
+        """Frames T that come out for so many feature frames (pixel columns, or spectral frames)."""
+        return self.frontend.frames(features)
+
+    @property
+    def stride(self) -> int:
+        """Feature frames that one frame of log-probs stands for."""
+        return int(self.frontend.stride)
+
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Normalised features (B, T, D), zero beyond lengths (B,) -> log-probs, auxiliary log-probs, lengths.
+
+        Log-probs are (B, T', V) in float32, whatever the autocast precision; the auxiliary ones come from the
+        front-end's frames, in training only.
+        """
+        frames, lengths = self.frontend(features, lengths)
+        auxiliary = _log_probs(self.auxiliary, frames) if self.auxiliary is not None and self.training else None
+        return _log_probs(self.output, self.encoder(frames, lengths)), auxiliary, lengths
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, N) float32 or line images (B, W, H) uint8, with lengths (B,) -> log-probs (B, T, V), lengths (B,)."""
+        log_probs, _, lengths = self.encode(*self.features(inputs, lengths))
+        return log_probs, lengths
+
+
+def _frontend(recipe: RecipeConfig, inputs: int) -> nn.Module:
+    match recipe.model.frontend:
+        case Stack() as config:
+            return FrameStack(config, inputs)
+        case LineCnn() as config:
+            return LineConvolutions(config)
+        case SpeechCnn() as config:
+            return SpeechConvolutions(config, inputs)
+        case _:
+            return Identity(inputs)
+
+
+def _log_probs(layer: nn.Linear, frames: Tensor) -> Tensor:
+    with torch.autocast(frames.device.type, enabled=False):
+        return layer(frames.float()).log_softmax(dim=-1)

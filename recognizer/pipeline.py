@@ -1,0 +1,253 @@
+"""The recogniser in use: from files or arrays to text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recognizer.bundle import Bundle, load_bundle
+from recognizer.config import AudioFeatures
+from recognizer.data.dataset import pad
+from recognizer.decoding.greedy import greedy
+from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.errors import BundleError, InputError
+from recognizer.features.audio_file import audio_seconds, load_audio
+from recognizer.features.audio_stream import Window, cut_windows, stream_audio
+from recognizer.features.image_file import load_image
+from recognizer.features.line import prepare_line
+from recognizer.features.reading import is_empty
+from recognizer.host import choose_device, prepare_host
+from recognizer.models.network import Network
+
+Source = str | Path | np.ndarray
+
+WINDOW_SECONDS = 30.0  # longer recordings are recognised in stretches of this length
+CONTEXT_SECONDS = 3.0  # heard on either side of a stretch, since both directions of the network need a run-up
+READ_AHEAD = 64  # sources read and sorted by length before batches are formed
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was recognised in one source.
+
+    Attributes:
+        source: the path, or ``array N`` for the N-th array.
+        text: characters run together, or units separated by spaces; empty where ``error`` is set.
+        units: the recognised symbols.
+        score: log probability of the decoded path.
+        seconds: duration of a recording; ``width``: columns of a prepared line.
+        error: why the source could not be used, one line that names it; None where it could.
+    """
+
+    source: str
+    text: str = ""
+    units: tuple[str, ...] = ()
+    score: float = 0.0
+    seconds: float | None = None
+    width: int | None = None
+    error: str | None = None
+
+
+@dataclass
+class _Job:
+    """A source on its way through the network."""
+
+    name: str
+    length: int = 0  # samples or columns
+    pieces: list[np.ndarray] = field(default_factory=list)  # log-probs (T, V), one after the other
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Something to put through the network, and which of its frames to keep."""
+
+    job: _Job
+    array: np.ndarray
+    first: int = 0
+    stop: int | None = None
+
+
+class Recognizer:
+    """A bundle loaded for use.
+
+    Args:
+        bundle: what :func:`~recognizer.bundle.load_bundle` gives.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "float32", or "bf16" for about twice the speed on processors made for it.
+        batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto", precision: str = "float32", batch_frames: int = 48_000) -> None:
+        self.bundle = bundle
+        self.recipe, self.alphabet = bundle.recipe, bundle.alphabet
+        self.device = choose_device(device)
+        self.precision = precision
+        self.batch_frames = batch_frames
+        self.network = Network(bundle.recipe, len(bundle.alphabet))
+        try:
+            self.network.load_state_dict(dict(bundle.weights))
+        except RuntimeError as error:
+            raise BundleError(f"{bundle.folder}: the weights do not fit the settings ({str(error).splitlines()[-1].strip()})") from None
+        self.network.to(self.device).eval()
+
+    @classmethod
+    def load(cls, bundle: str | Path, device: str = "auto", precision: str = "float32", threads: int = 0) -> Recognizer:
+        """Open a bundle folder; ``threads`` of the CPU, 0 for all cores.
+
+        Raises:
+            BundleError: it is missing, damaged, altered or too new.
+        """
+        prepare_host(threads)
+        return cls(load_bundle(bundle), device, precision)
+
+    def transcribe(self, sources: Iterable[Source] | Source) -> Iterator[Transcript]:
+        """Recognise paths, samples (N,) float at the recogniser's sample rate, or line images (H, W) uint8 grey.
+
+        Yields one transcript a source, in order, as soon as it and all before it are done. A source that cannot be used
+        gives a transcript with ``error`` set and costs the others nothing.
+        """
+        for job, log_probs in self._recognise([sources] if isinstance(sources, (str, Path, np.ndarray)) else sources):
+            if log_probs is None:
+                yield Transcript(job.name, error=job.error)
+                continue
+            hypothesis = self.decode(log_probs)
+            audio = isinstance(self.recipe.features, AudioFeatures)
+            yield Transcript(
+                job.name,
+                self.alphabet.decode(hypothesis.labels),
+                tuple(self.alphabet.spell(hypothesis.labels)),
+                hypothesis.score,
+                seconds=job.length / self.recipe.features.sample_rate if isinstance(self.recipe.features, AudioFeatures) else None,
+                width=None if audio else job.length,
+            )
+
+    def log_probs(self, sources: Iterable[Source]) -> Iterator[np.ndarray]:
+        """Log-probs (T, V) float32 of each source, in order.
+
+        Raises:
+            InputError: a source cannot be used.
+        """
+        for job, log_probs in self._recognise(sources):
+            if log_probs is None:
+                raise InputError(job.error)
+            yield log_probs
+
+    def decode(self, log_probs: np.ndarray) -> Hypothesis:
+        """Labels of log-probs (T, V), by the bundle's decoder."""
+        return greedy(log_probs)
+
+    def _recognise(self, sources: Iterable[Source]) -> Iterator[tuple[_Job, np.ndarray | None]]:
+        numbered = iter(enumerate(sources))
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            upcoming = [pool.submit(self._open, *entry) for entry in islice(numbered, READ_AHEAD)]
+            while upcoming:
+                # the next sources are read while these go through the network
+                following = [pool.submit(self._open, *entry) for entry in islice(numbered, READ_AHEAD)]
+                yield from self._run([future.result() for future in upcoming])
+                upcoming = following
+
+    def _run(self, opened: list[tuple[_Job, np.ndarray | Iterator[Window] | None]]) -> Iterator[tuple[_Job, np.ndarray | None]]:
+        """Put some sources through the network: short ones together, sorted by length; long ones window by window."""
+        short = [_Piece(job, content) for job, content in opened if isinstance(content, np.ndarray)]
+        short.sort(key=lambda piece: len(piece.array))
+        for batch in self._pack(iter(short)):
+            self._infer(batch)
+        for job, content in opened:
+            if content is not None and not isinstance(content, np.ndarray):
+                self._run_long(job, content)
+            if job.error is not None:
+                yield job, None
+            else:
+                empty = np.empty((0, len(self.alphabet)), dtype=np.float32)
+                yield job, np.concatenate(job.pieces) if job.pieces else empty
+            job.pieces = []
+
+    def _run_long(self, job: _Job, windows: Iterator[Window]) -> None:
+        try:
+            for batch in self._pack(self._cut(job, windows)):
+                self._infer(batch)
+        except InputError as error:
+            job.error = str(error)
+
+    def _cut(self, job: _Job, windows: Iterator[Window]) -> Iterator[_Piece]:
+        samples_per_frame = self._samples_per_frame()
+        for window in windows:
+            job.length += window.inside
+            first = window.before // samples_per_frame
+            yield _Piece(job, window.samples, first, None if window.last else first + window.inside // samples_per_frame)
+
+    def _pack(self, pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+        """Batches of pieces within the budget of frames, in the order they come."""
+        batch: list[_Piece] = []
+        longest = 0
+        for piece in pieces:
+            frames = self.network.features.frames(len(piece.array))
+            if batch and max(longest, frames) * (len(batch) + 1) > self.batch_frames:
+                yield batch
+                batch, longest = [], 0
+            batch.append(piece)
+            longest = max(longest, frames)
+        if batch:
+            yield batch
+
+    def _infer(self, batch: list[_Piece]) -> None:
+        inputs, lengths = pad([piece.array for piece in batch])
+        autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        with torch.inference_mode(), autocast:
+            log_probs, frames = self.network(inputs.to(self.device), lengths.to(self.device))
+        for piece, row, count in zip(batch, log_probs.cpu().numpy(), frames.tolist(), strict=True):
+            piece.job.pieces.append(row[piece.first : count if piece.stop is None else min(count, piece.stop)].copy())
+
+    def _open(self, number: int, source: Source) -> tuple[_Job, np.ndarray | Iterator[Window] | None]:
+        """Read a source: its array, windows of it if it is a long recording, or None if there is nothing to recognise."""
+        job = _Job(f"array {number}" if isinstance(source, np.ndarray) else str(source))
+        try:
+            content = self._read(job, source)
+        except InputError as error:
+            job.error = str(error)
+            return job, None
+        if isinstance(content, np.ndarray):
+            job.length = len(content)
+            if is_empty(content):
+                return job, None
+        return job, content
+
+    def _read(self, job: _Job, source: Source) -> np.ndarray | Iterator[Window]:
+        settings = self.recipe.features
+        if not isinstance(settings, AudioFeatures):
+            grey = load_image(source) if not isinstance(source, np.ndarray) else _checked(source, 2, job.name)
+            columns = np.ascontiguousarray(prepare_line(grey, settings).T)
+            if len(columns) > self.batch_frames:
+                raise InputError(f"{job.name}: {len(columns)} columns wide at {settings.height} rows; is this one line of text? Cut it")
+            return columns
+        if isinstance(source, np.ndarray):
+            samples = _checked(source, 1, job.name).astype(np.float32)
+            if len(samples) <= WINDOW_SECONDS * settings.sample_rate:
+                return samples
+            blocks = iter([samples])
+        elif audio_seconds(source) <= WINDOW_SECONDS:
+            return load_audio(source, settings.sample_rate)
+        else:
+            blocks = stream_audio(source, settings.sample_rate)
+        step = self._samples_per_frame()
+        inside, context = (round(seconds * settings.sample_rate / step) * step for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS))
+        return cut_windows(blocks, inside, context)
+
+    def _samples_per_frame(self) -> int:
+        return int(self.network.features.hop) * self.network.stride  # type: ignore[arg-type, union-attr]
+
+
+def _checked(array: np.ndarray, rank: int, name: str) -> np.ndarray:
+    kind = "samples (N,)" if rank == 1 else "a grey line image (H, W) uint8"
+    if array.ndim != rank or array.size == 0 or (rank == 2 and array.dtype != np.uint8):
+        raise InputError(f"{name}: expected {kind}, found shape {array.shape} of {array.dtype}")
+    if rank == 1 and not np.isfinite(array).all():
+        raise InputError(f"{name}: samples are NaN or infinite")
+    return array

@@ -1,0 +1,41 @@
+"""Starting from the weights of a bundle, also one with another alphabet."""
+
+from __future__ import annotations
+
+from recognizer.alphabet import BLANK, Alphabet
+from recognizer.bundle import load_bundle
+from recognizer.config import TrainConfig
+from recognizer.errors import TrainingError
+from recognizer.models.network import Network
+
+_OUTPUTS = ("output.", "auxiliary.")  # layers with one row a label
+
+
+def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Network) -> str:
+    """Copy a bundle's weights and feature statistics into a fresh network; return a line that says what was taken.
+
+    Output rows go over symbol by symbol: those of symbols (and the blank) that both alphabets have are kept, the others
+    stay as they were initialised.
+
+    Raises:
+        TrainingError: the bundle has other features or another network.
+    """
+    source = load_bundle(bundle)
+    if source.recipe.features != config.features:
+        raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
+    ours = network.state_dict()
+    labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}
+    shared = [(label, labels[s]) for label, s in enumerate((BLANK, *alphabet.symbols)) if s in labels]
+    for name, tensor in ours.items():
+        theirs = source.weights.get(name)
+        if name.startswith(_OUTPUTS):
+            if theirs is not None and theirs.shape[1:] == tensor.shape[1:]:
+                for label, other in shared:
+                    tensor[label] = theirs[other].to(tensor)
+            continue
+        if theirs is None or theirs.shape != tensor.shape:
+            found = "lacks it" if theirs is None else f"has shape {tuple(theirs.shape)}"
+            raise TrainingError(f"init={bundle}: {name} of this run has shape {tuple(tensor.shape)}, the bundle {found}; use the bundle's model settings")
+        tensor.copy_(theirs)
+    network.load_state_dict(ours)
+    return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows"

@@ -1,0 +1,153 @@
+"""``recognizer prepare``: manifests, counts, messages and exit codes, with readers as installed and one made up."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from recognizer.data import preparation
+from recognizer.data.manifest import Item, load_manifest
+from recognizer.data.preparation import Counts, add_prepare_arguments, corpora, count_items, prepare, run_prepare
+from recognizer.errors import ConfigError, InputError, ManifestError
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    """Twelve images of six writers."""
+    for number in range(12):
+        path = tmp_path / "lines" / f"w{number % 6}" / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (20 + number, 8), 255).save(path)
+        path.with_suffix(".txt").write_text("ab" if number else "e\u0301", encoding="utf-8")
+    return tmp_path / "lines"
+
+
+def run(*words: object) -> int:
+    parser = argparse.ArgumentParser()
+    add_prepare_arguments(parser)
+    return run_prepare(parser.parse_args([str(word) for word in words]))
+
+
+def test_splits_counts_and_round_trip(lines, tmp_path):
+    out = tmp_path / "out"
+    counts = prepare("pairs", lines, out, dev=0.17, test=0.17)
+    assert sorted(path.name for path in out.iterdir()) == ["dev.jsonl", "test.jsonl", "train.jsonl"]
+    assert {name: (c.items, c.groups, c.seconds, c.units) for name, c in counts.items()} == {
+        "train": (8, 4, None, 0), "dev": (2, 1, None, 0), "test": (2, 1, None, 0)}
+    manifests = {name: load_manifest(out / f"{name}.jsonl") for name in counts}
+    groups = [{item.group for item in items} for items in manifests.values()]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 6
+    items = {item.id: item for part in manifests.values() for item in part}
+    assert items["w3/09"] == Item("w3/09", items["w3/09"].source, text="ab", width=29, group="w3")
+    assert items["w3/09"].source.resolve() == lines / "w3" / "09.png" and items["w0/00"].text == "\u00e9"
+
+
+def test_the_same_again_is_the_same_to_the_byte(lines, tmp_path):
+    for name in ("a", "b"):
+        prepare("pairs", lines, tmp_path / name, dev=0.2, seed=3)
+    assert (tmp_path / "a" / "dev.jsonl").read_bytes() == (tmp_path / "b" / "dev.jsonl").read_bytes()
+
+
+def test_all_or_a_name(lines, tmp_path):
+    assert list(prepare("pairs", lines, tmp_path / "out")) == ["all"]
+    assert list(prepare("pairs", lines, tmp_path / "out", name="pilot")) == ["pilot"]
+    assert (tmp_path / "out" / "all.jsonl").read_bytes() == (tmp_path / "out" / "pilot.jsonl").read_bytes()
+    with pytest.raises(ManifestError, match=r"'\.\./x' cannot be the name"):
+        prepare("pairs", lines, tmp_path / "out", name="../x")
+
+
+def test_command_prints_counts(lines, tmp_path, capsys):
+    assert run("pairs", lines, tmp_path / "out", "--dev-every", 3) == 0
+    printed = capsys.readouterr()
+    assert [row.split() for row in printed.out.splitlines()] == [
+        ["split", "items", "groups", "hours", "characters", "units"],
+        ["train", "8", "4", "-", "3", "0"], ["dev", "4", "2", "-", "2", "0"], ["dropped", "0"]]
+    assert printed.err == ""
+
+
+def test_what_is_left_out_is_named_counted_and_fails_the_command(lines, tmp_path, capsys):
+    (lines / "w1" / "01.txt").unlink()
+    (lines / "w2" / "02.png").write_bytes(b"not an image")
+    (lines / "w3" / "03.txt").write_text("")
+    Image.new("L", (5, 5)).save(lines / "w4" / "04.tif")
+    assert run("pairs", lines, tmp_path / "out") == 1
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == "dropped 4" and printed.out.splitlines()[1].split()[:2] == ["all", "9"]
+    errors = printed.err.splitlines()
+    assert len(errors) == 4 and all(line.startswith(f"dropped: {lines}") for line in errors)
+    assert any("already that of" in line for line in errors)
+    assert len(load_manifest(tmp_path / "out" / "all.jsonl")) == 9
+
+
+def test_items_without_groups_are_remarked_when_they_are_divided(lines, tmp_path):
+    notes: list[str] = []
+    prepare("pairs", lines, tmp_path / "out", group_by="none", note=notes.append)
+    assert notes == []
+    counts = prepare("pairs", lines, tmp_path / "out", group_by="none", dev=0.25, note=notes.append)
+    assert counts["dev"].items == 3 and "12 of 12 items have no group" in notes[0]
+
+
+def test_a_speaker_in_two_manifests_is_remarked(lines, tmp_path):
+    notes: list[str] = []
+    prepare("pairs", lines, tmp_path / "out", name="test", note=notes.append)
+    prepare("pairs", lines, tmp_path / "out", dev=0.2, note=notes.append)
+    assert len(notes) == 1 and notes[0].startswith("6 groups in more than one manifest")
+
+
+def test_unknown_names(lines, tmp_path, capsys):
+    with pytest.raises(ConfigError, match="did you mean 'pairs'"):
+        prepare("pair", lines, tmp_path / "out")
+    with pytest.raises(ConfigError, match="did you mean 'group_by'"):
+        prepare("pairs", lines, tmp_path / "out", group_bye="none")
+    with pytest.raises(ConfigError, match="quoting"):
+        prepare("table", lines, tmp_path / "out", quoting="standrad")
+    with pytest.raises(SystemExit) as stop:
+        run("speechocaen", "a", "b")
+    assert stop.value.code == 2 and "did you mean 'speechocean'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_options_of_a_python_call_are_those_of_the_command(lines, tmp_path):
+    (lines / "t.csv").write_text("file,text,kind\nw0/00.png,a,x\nw1/01.png,b,y\nw2/02.png,c,z\n")
+    counts = prepare("table", lines / "t.csv", tmp_path / "out", source_column="file", where=["kind=x", "kind=z"], group_column=None)
+    assert counts["all"].items == 2
+
+
+def test_nothing_is_written_when_nothing_can_be_read_or_divided(lines, tmp_path):
+    with pytest.raises(InputError, match="no such file or folder"):
+        prepare("pairs", tmp_path / "none", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="not one usable item"):
+        prepare("pairs", tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(ConfigError, match="cannot be divided"):
+        prepare("pairs", lines / "w1", tmp_path / "out", dev=0.1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_counts_of_recordings():
+    items = [Item("a", Path("/a"), text="e\u0301a", units=("AH", "B"), seconds=1.5, group="s"), Item("b", Path("/b"), text="\u00e9", seconds=2.0)]
+    assert count_items(items) == Counts(items=2, groups=1, seconds=3.5, characters=2, units=2)
+
+
+def test_a_new_module_of_the_package_is_a_new_corpus(tmp_path, monkeypatch):
+    package = types.ModuleType("made_up_corpora")
+    package.__path__ = [str(tmp_path)]
+    (tmp_path / "helper.py").write_text("")
+    (tmp_path / "tones.py").write_text('"""Tones."""\nCORPUS = "tones"\ndef add_arguments(parser): pass\ndef read(source, options): yield from ()\n')
+    monkeypatch.setitem(sys.modules, "made_up_corpora", package)
+    monkeypatch.setattr(preparation, "PACKAGE", "made_up_corpora")
+    assert list(corpora()) == ["tones"]
+
+
+def test_every_corpus_has_help_and_no_required_option():
+    for name, module in corpora().items():
+        parser = argparse.ArgumentParser()
+        module.add_arguments(parser)
+        parser.parse_args([])
+        assert module.__doc__ and module.__doc__.strip(), name
+        parser.format_help()

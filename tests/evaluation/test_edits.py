@@ -1,0 +1,127 @@
+"""Alignments against all alignments of tiny sequences, against editdistance, and by hand."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import editdistance
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.evaluation.edits import Counts, Edit, align, distance, error_rate
+
+sequences = st.lists(st.sampled_from("abc"), max_size=12)
+texts = st.text(max_size=20)
+
+
+@functools.cache
+def all_alignments(reference: str, hypothesis: str) -> list[tuple[str, ...]]:
+    """Every sequence of steps that turns one into the other."""
+    if not reference and not hypothesis:
+        return [()]
+    found = []
+    if reference and hypothesis:
+        step = "match" if reference[0] == hypothesis[0] else "substitution"
+        found += [(step, *rest) for rest in all_alignments(reference[1:], hypothesis[1:])]
+    if reference:
+        found += [("deletion", *rest) for rest in all_alignments(reference[1:], hypothesis)]
+    if hypothesis:
+        found += [("insertion", *rest) for rest in all_alignments(reference, hypothesis[1:])]
+    return found
+
+
+def test_alignment_is_the_documented_one_of_all_alignments():
+    preference = {"match": 0, "substitution": 0, "deletion": 1, "insertion": 2}
+    strings = ["".join(s) for n in range(5) for s in itertools.product("ab", repeat=n)]
+    for reference, hypothesis in itertools.product(strings, repeat=2):
+        def order(steps):
+            errors = sum(step != "match" for step in steps)
+            return errors, -steps.count("match"), [preference[step] for step in reversed(steps)]
+
+        best = min(all_alignments(reference, hypothesis), key=order)
+        assert tuple(e.kind for e in align(reference, hypothesis)) == best, (reference, hypothesis)
+
+
+def test_example_with_every_kind_of_error():
+    # the  cat  sat  on  the  -    mat
+    # the  bat  sat  -   the  red  mat
+    edits = align(["the", "cat", "sat", "on", "the", "mat"], ["the", "bat", "sat", "the", "red", "mat"])
+    assert edits == [
+        Edit("match", "the", "the"),
+        Edit("substitution", "cat", "bat"),
+        Edit("match", "sat", "sat"),
+        Edit("deletion", "on", None),
+        Edit("match", "the", "the"),
+        Edit("insertion", None, "red"),
+        Edit("match", "mat", "mat"),
+    ]
+    counts = Counts.of(edits)
+    assert counts == Counts(matches=4, substitutions=1, deletions=1, insertions=1)
+    assert (counts.errors, counts.reference, counts.rate) == (3, 6, 0.5)
+
+
+def test_ties_put_the_substitution_last():
+    assert align("ab", "c") == [Edit("deletion", "a", None), Edit("substitution", "b", "c")]
+    assert align("c", "ab") == [Edit("insertion", None, "a"), Edit("substitution", "c", "b")]
+
+
+def test_a_match_is_worth_more_than_two_substitutions():
+    assert Counts.of(align("ba", "ab")) == Counts(matches=1, deletions=1, insertions=1)
+
+
+@given(texts, texts)
+def test_alignment_spells_both_sides(reference, hypothesis):
+    edits = align(reference, hypothesis)
+    assert "".join(e.reference for e in edits if e.reference is not None) == reference
+    assert "".join(e.hypothesis for e in edits if e.hypothesis is not None) == hypothesis
+    assert all((e.kind == "match") == (e.reference == e.hypothesis) for e in edits)
+    assert all((e.kind == "insertion") == (e.reference is None) for e in edits)
+    assert all((e.kind == "deletion") == (e.hypothesis is None) for e in edits)
+
+
+@given(sequences, sequences)
+def test_counts_sum_to_the_edit_distance(reference, hypothesis):
+    counts = Counts.of(align(reference, hypothesis))
+    assert counts.errors == distance(reference, hypothesis) == editdistance.eval(reference, hypothesis)
+    assert counts.reference == len(reference)
+    assert counts.matches + counts.substitutions + counts.insertions == len(hypothesis)
+
+
+@given(sequences, sequences)
+def test_counts_mirror_when_the_sides_swap_and_stay_when_both_are_reversed(reference, hypothesis):
+    c = Counts.of(align(reference, hypothesis))
+    assert Counts.of(align(hypothesis, reference)) == Counts(c.matches, c.substitutions, c.insertions, c.deletions)
+    assert Counts.of(align(reference[::-1], hypothesis[::-1])) == c
+
+
+@given(sequences, sequences, sequences)
+def test_errors_are_a_metric(a, b, c):
+    def errors(x, y):
+        return Counts.of(align(x, y)).errors
+
+    assert errors(a, b) == errors(b, a)
+    assert (errors(a, b) == 0) == (a == b)
+    assert errors(a, c) <= errors(a, b) + errors(b, c)
+
+
+def test_empty_sides():
+    assert align("", "") == []
+    assert align("ab", "") == [Edit("deletion", "a", None), Edit("deletion", "b", None)]
+    assert align("", "ab") == [Edit("insertion", None, "a"), Edit("insertion", None, "b")]
+    assert Counts(insertions=2).rate is None
+
+
+def test_long_sequences_do_not_overflow():
+    reference = ["a"] * 3000
+    assert Counts.of(align(reference, ["a"] * 2000 + ["b"] * 500)) == Counts(2000, 500, 500, 0)
+
+
+def test_counts_add_up():
+    assert sum([Counts(1, 2, 3, 4), Counts(10, 20, 30, 40)], Counts()) == Counts(11, 22, 33, 44)
+
+
+def test_error_rate_of_pairs_is_errors_by_reference_tokens():
+    assert error_rate([((1, 2, 3), (1, 3)), ((4,), (5, 4))]) == 2 / 4  # labels do as tokens
+    assert error_rate([([], ["a"])]) is None
+    assert error_rate([]) is None

@@ -37,7 +37,7 @@ class Alphabet:
         for symbol in self.symbols:
             if symbol in seen:
                 raise BundleError(f"the alphabet lists {symbol!r} twice")
-            if symbol in ("", BLANK):
+            if symbol in ("", BLANK, SPACE) or "\n" in symbol:  # alphabet.txt could not be read back
                 raise BundleError(f"{symbol!r} cannot be a symbol of an alphabet")
             seen.add(symbol)
 
@@ -89,7 +89,7 @@ class Alphabet:
     def save(self, path: Path) -> None:
         """Write one symbol a line, ``<blank>`` first, so that a line number is a label plus one."""
         lines = [BLANK, *(SPACE if s == " " else s for s in self.symbols)]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
     @classmethod
     def load(cls, path: Path, level: Level) -> Alphabet:
@@ -99,7 +99,7 @@ class Alphabet:
             BundleError: the file is missing, does not begin with ``<blank>`` or repeats a symbol.
         """
         try:
-            lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+            lines = path.read_bytes().decode().removesuffix("\n").split("\n")  # read_text would turn the symbol "\r" into a line end
         except (OSError, UnicodeDecodeError) as error:
             raise BundleError(f"{path}: cannot read the alphabet: {error}") from None
         if lines[0] != BLANK:

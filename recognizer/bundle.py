@@ -47,8 +47,11 @@ def save_bundle(folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights:
     Raises:
         BundleError: the disk is full or not writable, or ``folder`` holds something that is not a bundle.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    if folder.exists() and not folder.is_dir():
+        raise BundleError(f"{folder}: is a file, not a folder; name another folder")
     if folder.exists() and not (folder / CONTENTS).exists() and any(folder.iterdir()):
         raise BundleError(f"{folder}: is not empty and not a bundle; name another folder")
     partial, old = folder.with_name(folder.name + ".partial"), folder.with_name(folder.name + ".old")
@@ -67,9 +70,11 @@ def save_bundle(folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights:
             folder.rename(old)
         partial.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter is what save_file makes of a full disk
         shutil.rmtree(partial, ignore_errors=True)
-        raise BundleError(f"{folder}: cannot write the bundle: {error.strerror or error}") from None
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise BundleError(f"{folder}: cannot write the bundle: {getattr(error, 'strerror', None) or error}") from None
 
 
 def load_bundle(folder: str | Path) -> Bundle:
@@ -91,13 +96,6 @@ def load_bundle(folder: str | Path) -> Bundle:
     return Bundle(folder, recipe, Alphabet.load(folder / ALPHABET, recipe.text.level), weights)
 
 
-def write_card(folder: Path, card: str) -> None:
-    """Replace the model card of a bundle."""
-    partial = folder / (CARD + ".partial")
-    partial.write_text(card, encoding="utf-8")
-    partial.replace(folder / CARD)
-
-
 def _write_contents(folder: Path) -> None:
     """List the files of a bundle with their SHA-256; the card is left out, since people may edit it."""
     files = {name: _digest(folder / name) for name in (WEIGHTS, CONFIG, ALPHABET)}
@@ -110,7 +108,8 @@ def _check_contents(folder: Path) -> None:
         raise BundleError(f"{folder}: no such bundle")
     try:
         contents = json.loads((folder / CONTENTS).read_text())
-        version, files = contents["format"], contents["sha256"]
+        version, digests = int(contents["format"]), contents["sha256"]
+        files = {name: digests[name] for name in (WEIGHTS, CONFIG, ALPHABET, *digests)}
     except FileNotFoundError:
         raise BundleError(f"{folder}: is not a bundle ({CONTENTS} is missing)") from None
     except (OSError, ValueError, KeyError, TypeError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,21 @@ def compose_sweep(overrides: Sequence[str]) -> list[TrainConfig]:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         batches = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     swept = {override.get_key_element() for override in parsed if override.is_sweep_override()}
-    configs = []
+    configs: list[TrainConfig] = []
     for job in (job for batch in batches for job in batch):
         config = _compose(job)
         varied = [part for part in job if part.split("=", 1)[0] in swept]
         if varied:
-            config["run_dir"] = str(Path(config["run_dir"]) / re.sub(r"[^\w.=,+-]", "_", ",".join(varied)))
+            name = re.sub(r"[^\w.=,+-]", "_", ",".join(varied))
+            config["run_dir"] = _untaken(str(Path(config["run_dir"]) / name), {other.run_dir for other in configs})
         configs.append(build(TrainConfig, config))
     return configs
+
+
+def _untaken(run_dir: str, taken: Collection[str]) -> str:
+    """``run_dir``, numbered where values that differ in special characters only, or not at all, share it."""
+    numbered = (f"{run_dir}-{number}" for number in count(2))
+    return next(name for name in chain([run_dir], numbered) if name not in taken)
 
 
 def _compose(overrides: Sequence[str]) -> dict[str, Any]:
@@ -64,7 +72,7 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         _check_keys([override for override in overrides if override not in groups], known)
         config = hydra_compose("config", list(overrides))
         try:
-            return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
+            return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
         except OmegaConfBaseException as error:
             raise ConfigError(str(error).splitlines()[0]) from None
 
@@ -108,5 +116,5 @@ class _hydra_errors:
             group, _, choice = (error.missing_cfg_file or "").rpartition("/")
             choices = error.options or sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
             raise ConfigError(f"{group}: {choice!r} is not one of {', '.join(choices)}{nearest(choice, choices)}") from None
-        if isinstance(error, HydraException):
+        if isinstance(error, HydraException) or (isinstance(error, ValueError) and "Config group override" in str(error)):
             raise ConfigError(" ".join(str(error).split())) from None

@@ -44,7 +44,8 @@ class AudioFeatures:
         require(self.window_ms > 0, "window_ms", "must be positive")
         require(0 < self.hop_ms <= self.window_ms, "hop_ms", "must be positive and no longer than window_ms")
         require(2 <= self.bins <= 512, "bins", "must lie between 2 and 512")
-        require(1 <= self.coefficients <= self.bins, "coefficients", "must lie between 1 and bins")
+        require(self.coefficients >= 1, "coefficients", "must be positive")
+        require(self.kind != "mfcc" or self.coefficients <= self.bins, "coefficients", "must lie between 1 and bins")
         nyquist = self.sample_rate / 2
         high = self.high_hz if self.high_hz > 0 else nyquist + self.high_hz
         require(0 <= self.low_hz < high <= nyquist, "high_hz", f"the band {self.low_hz:g}..{high:g} Hz must lie within 0..{nyquist:g} Hz")
@@ -247,7 +248,6 @@ class CorpusConfig:
     root: str = "."  # folder that the manifests lie in
     train: str = "train.jsonl"  # relative to root
     dev: str = "dev.jsonl"
-    test: str | None = None  # scored once, after training
     text: TextConfig = field(default_factory=TextConfig)
     licence: str = "not stated"  # goes onto the model card
 
@@ -273,6 +273,7 @@ class TrainerConfig:
     batch_frames: int = 24_000  # most feature frames (pixel columns) in a padded batch: the memory budget
     accumulate: int = 1  # batches per optimiser step
     curriculum: bool = False  # first epoch from short to long (Amodei et al. 2016)
+    calm_epochs: int = 0  # first epochs without dropout and augmentation: CTC leaves its all-blank plateau sooner on clean input
     precision: Literal["float32", "bf16"] = "float32"
     average: float = 0.0  # decay of the running average of weights that is evaluated and saved; 0: none
     evaluate_every: int = 1  # epochs
@@ -287,7 +288,7 @@ class TrainerConfig:
         positive = ("learning_rate", "epochs", "batch_items", "batch_frames", "accumulate", "evaluate_every", "plateau_patience")
         for key in positive:
             require(getattr(self, key) > 0, key, "must be positive")
-        never_negative = ("weight_decay", "clip", "weight_noise", "warmup_steps", "minutes", "patience",
+        never_negative = ("weight_decay", "clip", "weight_noise", "warmup_steps", "calm_epochs", "minutes", "patience",
             "checkpoint_minutes", "workers", "threads", "overfit")
         for key in never_negative:
             require(getattr(self, key) >= 0, key, "cannot be negative")
@@ -318,5 +319,6 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         modality = self.recipe.modality
+        require(self.seed >= 0, "seed", "cannot be negative")
         require(self.augment.kind in ("none", modality), "augment.kind", f"{self.augment.kind!r} does not fit {modality} features")
         require(self.device == "auto" or self.device.split(":")[0] in ("cpu", "cuda"), "device", f"{self.device!r} is not auto, cpu, cuda or cuda:N")

@@ -13,7 +13,7 @@ import torch
 
 from recognizer.bundle import Bundle, load_bundle
 from recognizer.config import AudioFeatures
-from recognizer.data.dataset import pad
+from recognizer.data.padding import pad
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.errors import BundleError, InputError

@@ -99,7 +99,7 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if not isinstance(value, Mapping) or "kind" not in value:
         raise ConfigError(f"{where}: expected a group with a key 'kind', found {value!r}")
     choices = {name: option for option in kinds for name in get_args(typing.get_type_hints(option)["kind"])}
-    if value["kind"] not in choices:
+    if not isinstance(value["kind"], str) or value["kind"] not in choices:
         hint = nearest(str(value["kind"]), choices)
         raise ConfigError(f"{where}.kind: {value['kind']!r} is not one of {', '.join(choices)}{hint}")
     return build(choices[value["kind"]], value, where)

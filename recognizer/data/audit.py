@@ -121,7 +121,7 @@ class Auditor:
             result.findings.append(Finding(item, kind, message))
 
         if array is None:
-            return find("unreadable", error)
+            return find("unreadable", f"{item.id}: {error}")
         transcript = target(item, self.text)
         if not transcript:
             missing = "is empty" if transcript is not None else "is not in the manifest"

@@ -71,7 +71,7 @@ class ArrayCache:
             size = self._data.stat().st_size
         except (OSError, ValueError):
             index, size = {}, 0
-        if index.get("fingerprint") != self._fingerprint or size < index.get("bytes", 0):
+        if not isinstance(index, dict) or index.get("fingerprint") != self._fingerprint or size < index["bytes"]:
             self._data.unlink(missing_ok=True)
             return {}
         return index["entries"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from recognizer.config import AudioAugment, AudioFeatures, LineAugment, LineFeat
 from recognizer.data.audit import required_frames
 from recognizer.data.cache import ArrayCache
 from recognizer.data.manifest import Item
+from recognizer.data.padding import pad
 from recognizer.data.transcripts import target
 from recognizer.features.audio_augment import augment_audio
 from recognizer.features.chance import item_generator
@@ -43,26 +45,6 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device; target lengths stay where they are."""
         return Batch(self.ids, self.inputs.to(device, non_blocking=True), self.lengths.to(device), self.targets.to(device), self.target_lengths)
-
-
-def padded_length(length: int) -> int:
-    """A length rounded up to one of sixteen steps in each octave.
-
-    oneDNN compiles and keeps its kernels for every tensor shape it meets: without the steps, hours of training meet
-    thousands of shapes, and both time and memory go there.
-    """
-    step = max(64, 1 << max(0, (length - 1).bit_length() - 4))
-    return -(-length // step) * step
-
-
-def pad(arrays: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stored arrays as one zero-padded tensor (B, N) float32 or (B, W, H) uint8, with lengths (B,)."""
-    lengths = torch.tensor([len(array) for array in arrays])
-    whole = [to_float(array) for array in arrays]
-    padded = np.zeros((len(whole), padded_length(int(lengths.max())), *whole[0].shape[1:]), dtype=whole[0].dtype)
-    for row, array in zip(padded, whole, strict=True):
-        row[: len(array)] = array
-    return torch.from_numpy(padded), lengths
 
 
 @dataclass(frozen=True)
@@ -117,15 +99,22 @@ def collate(samples: Sequence[tuple[str, np.ndarray, list[int]]]) -> Batch:
     return Batch(ids, inputs, lengths, targets, torch.tensor([len(row) for row in labels]))
 
 
+def _ignore_signals(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; only the training process answers it, and it ends its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def load_batches(items: TrainingItems, batches: Sequence[Sequence[int]], epoch: int, workers: int) -> Iterator[Batch]:
     """Read batches in order, ``workers`` processes ahead of the caller."""
     keys = [[(epoch, index) for index in batch] for batch in batches]
     loader: DataLoader[Batch] = DataLoader(
-        items,
+        items,  # type: ignore[arg-type]
         batch_sampler=keys,  # type: ignore[arg-type]
         collate_fn=collate,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=_ignore_signals,
         pin_memory=torch.cuda.is_available(),
     )
     return iter(loader)

@@ -123,13 +123,14 @@ def _parse(line: str, path: Path, number: int) -> Item:
         if not isinstance(record.get(key), str) or not record[key]:
             raise fail(f"the key {key!r} must be a non-empty string")
     for key, kind in types.items():
-        if record.get(key) is not None and not isinstance(record[key], kind):
-            raise fail(f"the key {key!r} has a value of the wrong type: {record[key]!r}")
+        value = record.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise fail(f"the key {key!r} has a value of the wrong type: {value!r}")
     units = record.get("units")
     if units is not None:
-        if not isinstance(units, list) or not all(isinstance(u, str) and u for u in units):
-            raise fail("the key 'units' must be a list of non-empty strings")
+        if not isinstance(units, list) or not all(isinstance(u, str) and u.split() == [u] for u in units):
+            raise fail("the key 'units' must be a list of non-empty strings without white space")
         record["units"] = tuple(units)
     record["source"] = (path.parent / record["source"]).absolute()
-    record.setdefault("meta", {})
+    record["meta"] = record.get("meta") or {}
     return Item(**record)

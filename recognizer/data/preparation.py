@@ -166,7 +166,7 @@ def _prepare(
 ) -> dict[str, Counts]:
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
-    options = argparse.Namespace(**{**vars(options), "out": out.absolute(), "drop": drop, "note": note})
+    options = argparse.Namespace(**{**vars(options), "out": out.absolute(), "seed": plan.seed, "drop": drop, "note": note})
     items = measure(list(_unique(corpus.read(source.absolute(), options), drop)), drop)
     if not items:
         raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")

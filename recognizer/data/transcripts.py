@@ -19,7 +19,8 @@ def clean(text: str, config: TextConfig) -> str:
     """NFC, dropped characters out, white space collapsed to single spaces, case folded as configured."""
     text = unicodedata.normalize("NFC", text)
     if config.drop:
-        text = text.translate(dict.fromkeys(map(ord, config.drop)))
+        dropped = dict.fromkeys(map(ord, unicodedata.normalize("NFC", config.drop)))
+        text = unicodedata.normalize("NFC", text.translate(dropped))  # again: what stood on either side may combine
     return _case(" ".join(text.split()), config)
 
 

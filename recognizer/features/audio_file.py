@@ -13,6 +13,7 @@ import soundfile
 import soxr
 
 from recognizer.errors import InputError
+from recognizer.features.mp3_frames import count_samples
 
 # Lower case; the content decides how a file is read, the suffix only whether a folder's file is taken for a recording.
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
@@ -98,12 +99,25 @@ def _check_complete(file: Path, sound: soundfile.SoundFile) -> None:
         complete = count is None or sound.frames >= int(count[1])
     elif sound.format == "OGG":
         complete = _ends_with_whole_page(file)
+    elif sound.format == "MP3":
+        _check_mp3_length(file, sound)
     else:
         # libsndfile's log; sizes of 0 and near 2**31 or 2**32 are placeholders of programs that wrote to a pipe.
         short = re.search(r"(?:data|SSND|Data Size|Riff size|riff)\s*: (\d+) \(should be (\d+)\)", sound.extra_info)
         complete = short is None or not int(short[2]) < int(short[1]) < 2**31 - 2**16
     if not complete:
         raise _broken_off(file)
+
+
+def _check_mp3_length(file: Path, sound: soundfile.SoundFile) -> None:
+    """Refuse a file of varying bit rate without a length tag, of which libsndfile would read only the beginning."""
+    if _states_length(file):
+        return
+    real = count_samples(file)
+    if sound.frames < 0.98 * real:
+        seconds, read = real / sound.samplerate, sound.frames / sound.samplerate
+        found = f"{read:.1f} of {seconds:.1f} s would be read"
+        raise InputError(f"{file}: MP3 of varying bit rate without a length tag ({found}); convert it to WAV or FLAC")
 
 
 def _ends_with_whole_page(file: Path) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 LEAST_CONTRAST = 16  # grey levels between paper and ink below which a picture holds no ink
 LEAST_SIGNAL = 5.0  # ... or standard deviations of the paper's noise
@@ -103,6 +102,8 @@ def flatten_paper(grey: np.ndarray) -> np.ndarray:
     The paper is the 80th percentile of each tile (a quarter of the height wide), closed over tiles full of ink,
     smoothed, and interpolated between the tiles' centres.
     """
+    from scipy import ndimage  # a quarter of a second that most pictures can do without
+
     height, width = grey.shape
     tile = max(4, height // 4)
     padded = np.pad(grey, ((0, -height % tile), (0, -width % tile)), mode="edge")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 INK = 128  # grey level from which a pixel counts as ink
 MARGIN = 0.03  # paper left on each side, share of the height
@@ -30,6 +29,8 @@ def crop_margins(line: np.ndarray) -> np.ndarray:
 
 
 def _text_box(line: np.ndarray) -> tuple[int, int, int, int] | None:
+    from scipy import ndimage  # a quarter of a second that speech can do without
+
     pieces, count = ndimage.label(line >= INK, structure=np.ones((3, 3), dtype=np.int8))
     if count == 0:
         return None

@@ -33,6 +33,9 @@ class Identity(nn.Module):
         return features, lengths
 
 
+Frontend = Identity | FrameStack | LineConvolutions | SpeechConvolutions
+
+
 class Network(nn.Module):
     """Maps padded batches of waveforms (B, N) or line images (B, W, H) to CTC log-probs (B, T, V).
 
@@ -50,7 +53,7 @@ class Network(nn.Module):
         self.features: LineColumns | SpectralFeatures = (
             LineColumns(recipe.features) if isinstance(recipe.features, LineFeatures) else SpectralFeatures(recipe.features)
         )
-        self.frontend = _frontend(recipe, self.features.dim)
+        self.frontend: Frontend = _frontend(recipe, self.features.dim)
         self.encoder = BidirectionalStack(self.frontend.dim, model.hidden, model.layers, model.dropout)
         self.output = nn.Linear(self.encoder.dim, labels)
         self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.auxiliary > 0 else None
@@ -66,7 +69,7 @@ class Network(nn.Module):
     @property
     def stride(self) -> int:
         """Feature frames that one frame of log-probs stands for."""
-        return int(self.frontend.stride)
+        return self.frontend.stride
 
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Normalised features (B, T, D), zero beyond lengths (B,) -> log-probs, auxiliary log-probs, lengths.
@@ -84,7 +87,7 @@ class Network(nn.Module):
         return log_probs, lengths
 
 
-def _frontend(recipe: RecipeConfig, inputs: int) -> nn.Module:
+def _frontend(recipe: RecipeConfig, inputs: int) -> Frontend:
     match recipe.model.frontend:
         case Stack() as config:
             return FrameStack(config, inputs)

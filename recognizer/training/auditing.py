@@ -16,7 +16,9 @@ from recognizer.models.network import Network
 from recognizer.progress import Progress
 
 
-def audit(items: list[Item], recipe: RecipeConfig, alphabet: Alphabet | None, budget: int, progress: Progress | None = None) -> tuple[Audit, dict[str, Any]]:
+def audit(
+    items: list[Item], recipe: RecipeConfig, alphabet: Alphabet | None, budget: int, progress: Progress | None = None
+) -> tuple[Audit, dict[str, Any]]:
     """Judge items for training with a recipe; return the outcome and its figures, ready for JSON."""
     network = Network(recipe, labels=2)
     auditor = Auditor(recipe.features, recipe.text, network.features.frames, network.frames, alphabet, budget)

@@ -19,7 +19,8 @@ def first_card(config: TrainConfig, run_dir: Path, record: dict[str, Any], pairs
         f"* Trained on: `{config.corpus.name}`, manifest `{config.corpus.train}`; licence of the data: {config.corpus.licence}.",
         f"* Development error ({rate} error rate, greedy, {len(pairs)} items of `{config.corpus.dev}`): {100 * record['error']:.2f} %.",
         "  Training was stopped and chosen by these items; score others with `recognizer evaluate`.",
-        f"* Training: {record['epoch']} epochs, {record['step']} steps, {duration(record['seconds'])}, seed {config.seed}, {config.trainer.precision}.",
+        f"* Training: {record['epoch']} epochs, {record['step']} steps, {duration(record['seconds'])}, "
+        f"seed {config.seed}, {config.trainer.precision}.",
         f"* To train again: `recognizer train --config {run_dir / 'config.yaml'} run_dir=NEW`.",
         "",
         "| reference | hypothesis |",

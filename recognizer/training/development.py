@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 from recognizer.config import TrainConfig
 from recognizer.data.batching import plan_batches
-from recognizer.data.dataset import pad
+from recognizer.data.padding import pad
 from recognizer.data.transcripts import target
 from recognizer.decoding.greedy import greedy
 from recognizer.evaluation.edits import error_rate
@@ -22,7 +25,7 @@ def development_error(config: TrainConfig, network: Network, part: Part) -> tupl
         The character or unit error rate, and (reference, hypothesis) of every item, in manifest order.
     """
     items, trainer = part.items, config.trainer
-    tokens = characters if config.corpus.text.level == "characters" else units
+    tokens: Callable[[Any], list[str]] = characters if config.corpus.text.level == "characters" else units
     joiner = "" if config.corpus.text.level == "characters" else " "
     device = network.output.weight.device
     texts: dict[int, tuple[str, str]] = {}

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from recognizer.config import AudioAugment, AudioFeatures, TrainConfig
+from recognizer.config import AudioAugment, AudioFeatures, LineAugment, NoAugment, TrainConfig
 from recognizer.data.batching import plan_batches
 from recognizer.data.dataset import Batch, load_batches
 from recognizer.errors import TrainingError
 from recognizer.features.chance import item_generator
 from recognizer.features.spec_augment import mask_spectrogram
 from recognizer.models.network import Network
+from recognizer.models.recurrent import SequenceDropout
 from recognizer.training.corpus import Part
 from recognizer.training.loss import ctc_losses
 from recognizer.training.optimiser import Schedule, build_optimiser
@@ -75,6 +76,16 @@ class Learner:
         self.schedule = Schedule(self.config.trainer)
         self.average = RunningAverage(self.network, self.config.trainer.average) if self.config.trainer.average else None
 
+    @property
+    def calm(self) -> bool:
+        """Whether the current epoch goes without dropout and augmentation."""
+        return self.position.epoch < self.config.trainer.calm_epochs
+
+    @property
+    def augment(self) -> NoAugment | AudioAugment | LineAugment:
+        """The augmentation of the current epoch."""
+        return NoAugment() if self.calm else self.config.augment
+
     def plan(self) -> list[list[int]]:
         """The batches of the current epoch, as lists of item indices."""
         trainer, epoch = self.config.trainer, self.position.epoch
@@ -90,8 +101,13 @@ class Learner:
         """
         plan = self.plan()
         rest = plan[self.position.batch :]
-        batches = load_batches(self.train.items, rest, self.position.epoch, self.config.trainer.workers)
+        items = replace(self.train.items, augment=self.augment)
+        batches = load_batches(items, rest, self.position.epoch, self.config.trainer.workers)
         self.network.train()
+        if self.calm:
+            for module in self.network.modules():
+                if isinstance(module, (nn.Dropout2d, SequenceDropout)):
+                    module.eval()
         started = time.perf_counter()
         for number in range(self.position.batch, len(plan)):
             batch = next(batches)
@@ -133,7 +149,7 @@ class Learner:
         tally.frames += int(lengths.sum())
 
     def _mask(self, features: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> torch.Tensor:
-        augment, settings = self.config.augment, self.config.features
+        augment, settings = self.augment, self.config.features
         if not isinstance(augment, AudioAugment) or not isinstance(settings, AudioFeatures):
             return features
         generators = [item_generator(self.config.seed, self.position.epoch, item_id, "mask") for item_id in batch.ids]
@@ -147,7 +163,8 @@ class Learner:
         limit = self.config.trainer.clip or float("inf")
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), limit)
         if not torch.isfinite(norm):
-            raise TrainingError(f"the gradient is not finite in the batch of {', '.join(batch.ids)}; lower trainer.learning_rate or look at these items")
+            advice = "lower trainer.learning_rate or look at these items"
+            raise TrainingError(f"the gradient is not finite in the batch of {', '.join(batch.ids)}; {advice}")
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         if self.average is not None:

@@ -26,5 +26,6 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
     finite = torch.isfinite(losses.detach()).tolist()
     if not all(finite):
         guilty = [item_id for item_id, fine in zip(batch.ids, finite, strict=True) if not fine]
-        raise TrainingError(f"the loss is not finite for {', '.join(guilty)} (batch of {', '.join(batch.ids)}); lower the learning rate or look at these items")
+        advice = "lower trainer.learning_rate or look at these items"
+        raise TrainingError(f"the loss is not finite for {', '.join(guilty)} (batch of {', '.join(batch.ids)}); {advice}")
     return losses

@@ -98,7 +98,8 @@ class _Run:
             self._save()
         if not (self.run_dir / BUNDLE).exists():
             raise TrainingError(f"{self.run_dir}: training ended without an evaluation; raise trainer.epochs")
-        self.progress.line(f"best development error {100 * position.best:.2f} % at epoch {position.best_epoch}; {self.run_dir / BUNDLE}")
+        memory = f"peak memory {peak_memory() / 2**20:.0f} MiB"
+        self.progress.line(f"best development error {100 * position.best:.2f} % at epoch {position.best_epoch}; {memory}; {self.run_dir / BUNDLE}")
 
     def _exhausted(self) -> bool:
         trainer, position = self.config.trainer, self.learner.position
@@ -126,7 +127,8 @@ class _Run:
         if self.config.trainer.minutes:
             left = min(left, 60 * self.config.trainer.minutes - learner.position.seconds)
         loss = tally.loss / max(1, tally.labels)
-        return f"epoch {learner.position.epoch + 1} {tally.items}/{total}  loss {loss:.3f}  {speed:.1f} items/s  {duration(left)} left"
+        best = f"  best error {100 * learner.position.best:.1f} %" if learner.position.best_epoch else ""
+        return f"epoch {learner.position.epoch + 1} {tally.items}/{total}  loss {loss:.3f}{best}  {speed:.1f} items/s  {duration(left)} left"
 
     def _evaluate(self) -> None:
         learner, position = self.learner, self.learner.position
@@ -204,7 +206,8 @@ def _open_run(config: TrainConfig, resume: bool) -> Path:
 def _restore(learner: Learner, alphabet: Alphabet, run_dir: Path) -> None:
     state = load_checkpoint(run_dir, learner.device)
     if state.pop("alphabet") != list(alphabet.symbols):
-        raise TrainingError(f"{run_dir}: the training manifest has other symbols than when the run began; start a new run with init={run_dir / BUNDLE}")
+        advice = f"start a new run with init={run_dir / BUNDLE}"
+        raise TrainingError(f"{run_dir}: the training manifest has other symbols than when the run began; {advice}")
     try:
         learner.restore(state)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -230,8 +233,8 @@ def _signals() -> Iterator[list[int]]:
     try:
         yield pending
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for known, handler in before.items():
+            signal.signal(known, handler)
 
 
 def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None) -> TrainConfig:

@@ -35,7 +35,8 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
             continue
         if theirs is None or theirs.shape != tensor.shape:
             found = "lacks it" if theirs is None else f"has shape {tuple(theirs.shape)}"
-            raise TrainingError(f"init={bundle}: {name} of this run has shape {tuple(tensor.shape)}, the bundle {found}; use the bundle's model settings")
+            shape = tuple(tensor.shape)
+            raise TrainingError(f"init={bundle}: {name} of this run has shape {shape}, the bundle {found}; use the bundle's model settings")
         tensor.copy_(theirs)
     network.load_state_dict(ours)
     return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows"

@@ -1,0 +1,90 @@
+"""What the benchmarks share: fresh processes, the machine and what it can do at most, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+PRECISIONS = ("float32", "bf16")
+MATRIX = 2048  # rows and columns of the product that stands for what the machine can do
+
+Row = dict[str, Any]
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a module's function in a process of its own, so that peak memory and compiled kernels are its own.
+
+    This process stays small: peak memory of a child is never below that of its parent when it was started.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def describe_machine(threads: int) -> Row:
+    """The processor, torch, and the float operations a second of a large matrix product in each precision."""
+    import torch
+
+    from recognizer.host import prepare_host
+
+    prepare_host(threads)
+    machine: Row = {
+        "cpu": _cpu_model(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[0], 2),  # other work on the machine spoils every figure
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+    for precision, kind in zip(PRECISIONS, (torch.float32, torch.bfloat16), strict=True):
+        left, right = (torch.randn(MATRIX, MATRIX).to(kind) for _ in range(2))
+        seconds = time_calls(lambda left=left, right=right: left @ right, 1.0)  # type: ignore[misc]
+        machine[f"ceiling_{precision}_gflops"] = round(2 * MATRIX**3 / seconds / 1e9, 1)
+    return machine
+
+
+def time_calls(call: Callable[[], Any], seconds: float) -> float:
+    """Median seconds of a call, over at least three calls and at least ``seconds``, after two that do not count."""
+    for _ in range(2):
+        call()
+    spent: list[float] = []
+    while len(spent) < 3 or sum(spent) < seconds:
+        started = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - started)
+    return statistics.median(spent)
+
+
+def report(machine: Row, rows: Sequence[Row], notes: Sequence[str], json_file: str | None) -> None:
+    """Print the machine, a table of the rows and what to know about it; write the same as JSON if a file is named."""
+    print("  ".join(f"{key} {value}" for key, value in machine.items()) + "\n")
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [columns] + [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print("\n" + "\n".join(notes))
+    if json_file:
+        Path(json_file).write_text(json.dumps({"machine": machine, "results": list(rows), "notes": list(notes)}, indent=1) + "\n")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value:.0f}" if isinstance(value, float) else str(value)
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,170 @@
+"""How fast training runs: lines a second, times real time, waiting for data, and how near the machine's limit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench_common import PRECISIONS, Row, describe_machine, in_fresh_process, report, time_calls
+from bench_corpora import MANIFEST, network_of, text_level, write_corpus
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from recognizer.training.loop import Learner
+
+NOTES = (
+    "Training is the real loop: batches of 16 read ahead from the cache by a worker process, augmented, forward, CTC, backward,",
+    "clipping, AdamW, running average. One whole epoch goes before the clock starts, because oneDNN compiles kernels for every",
+    "shape (warm_up_s); reading the corpus for the first time is not counted either.",
+    "rate: lines/s, or seconds of speech per second. waiting: share of the time in which the network waited for data.",
+    "recurrent_*: the bidirectional layers alone, forward and backward, on a typical batch; of_ceiling: their share of the speed of",
+    "a 2048 x 2048 matrix product in the same precision; packed: how many times longer nn.LSTM takes with a packed sequence.",
+)
+
+
+def main() -> int:
+    """Measure both networks in both precisions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", metavar="MANIFEST", help="real line images (default: synthetic ones)")
+    parser.add_argument("--speech", metavar="MANIFEST", help="real recordings (default: synthetic ones)")
+    parser.add_argument("--only", choices=("line", "audio"), help="one of the two networks")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long each case is measured (default: 20)")
+    parser.add_argument("--items", type=int, default=320, help="lines or utterances of an epoch (default: 320)")
+    parser.add_argument("--no-augment", action="store_true", help="train on items as they are")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
+    options = parser.parse_args()
+    machine = in_fresh_process(describe_machine, options.threads)
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        for modality, manifest in (("line", options.lines), ("audio", options.speech)):
+            if options.only not in (None, modality):
+                continue
+            folder = Path(temporary) / modality
+            write_corpus(modality, folder, options.items, manifest)
+            for precision in PRECISIONS:
+                augment = not options.no_augment
+                row = in_fresh_process(measure, modality, precision, folder, augment, options.seconds, options.threads)
+                row["of_ceiling"] = row["recurrent_gflops"] / machine[f"ceiling_{precision}_gflops"]
+                rows.append(row)
+    report(machine, rows, NOTES, options.json)
+    return 0
+
+
+def measure(modality: str, precision: str, folder: Path, augment: bool, seconds: float, threads: int) -> Row:
+    """Figures of one network in one precision; to be called in a fresh process."""
+    from recognizer.host import peak_memory
+    from recognizer.training.loop import Tally
+
+    learner = _prepare(modality, precision, folder, augment, threads)
+    started = time.perf_counter()
+    learner.run_epoch(Tally(), lambda: None)
+    warm_up, tally = time.perf_counter() - started, Tally()
+    _train_for(seconds, learner, tally)
+    spent = tally.waited + tally.worked
+    amount = tally.items if modality == "line" else tally.frames * 0.01
+    memory = peak_memory() / 2**20  # before the recurrent layers alone are measured
+    return {
+        "network": modality,
+        "precision": precision,
+        "weights_M": sum(parameter.numel() for parameter in learner.network.parameters()) / 1e6,
+        "rate": amount / spent,
+        "unit": "lines/s" if modality == "line" else "x real time",
+        "waiting": tally.waited / spent,
+        "warm_up_s": warm_up,
+        "peak_MiB": memory,
+        **_measure_recurrent(learner, precision, seconds / 4),
+    }
+
+
+def _prepare(modality: str, precision: str, folder: Path, augment: bool, threads: int) -> Learner:
+    from recognizer.composition import compose
+    from recognizer.data.manifest import load_manifest
+    from recognizer.host import prepare_host
+    from recognizer.models.network import Network
+    from recognizer.progress import Progress
+    from recognizer.training.corpus import audit_parts, collect_alphabet, fit_statistics
+    from recognizer.training.loop import Learner
+
+    items = load_manifest(folder / MANIFEST)
+    augmentation = {"line": "handwriting", "audio": "speech"}[modality] if augment else "none"
+    config = compose([
+        *network_of(modality), f"augment={augmentation}", f"corpus.root={folder}", f"corpus.train={MANIFEST}", f"corpus.dev={MANIFEST}",
+        f"corpus.text.level={text_level(items)}", f"trainer.precision={precision}", f"run_dir={folder}", "device=cpu",
+    ])
+    prepare_host(threads)
+    alphabet = collect_alphabet(config, items)
+    network = Network(config.recipe, len(alphabet))
+    progress = Progress(quiet=True)
+    part, _ = audit_parts(config, alphabet, network, folder, progress)
+    fit_statistics(config, part, network, progress)
+    return Learner(config, network, part)
+
+
+def _train_for(seconds: float, learner: Learner, tally: object) -> None:
+    deadline = time.perf_counter() + seconds
+
+    def after_step() -> None:
+        if time.perf_counter() > deadline:
+            raise StopIteration
+
+    try:
+        while True:
+            learner.run_epoch(tally, after_step)
+    except StopIteration:
+        return
+
+
+def _measure_recurrent(learner: Learner, precision: str, seconds: float) -> Row:
+    """Speed of the recurrent layers alone on the batch of median size, and of a packed ``nn.LSTM`` in their place."""
+    import torch
+    from torch import nn
+    from torch.nn.utils.rnn import pack_padded_sequence
+
+    network, stack = learner.network, learner.network.encoder
+    model = learner.config.model
+    batches = sorted(learner.plan(), key=lambda batch: sum(learner.train.frames[index] for index in batch))
+    lengths = torch.tensor([network.frames(learner.train.frames[index]) for index in batches[len(batches) // 2]])  # (B,)
+    learnt_below = any(True for _ in network.frontend.parameters())
+    frames = torch.randn(len(lengths), int(lengths.max()), network.frontend.dim, requires_grad=learnt_below)  # (B, T, D)
+    packed = nn.LSTM(network.frontend.dim, model.hidden, model.layers, batch_first=True, bidirectional=True)
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+    def run_stack() -> None:
+        with autocast:
+            out = stack(frames, lengths)
+        out.float().sum().backward()
+
+    def run_packed() -> None:
+        with autocast:
+            out, _ = packed(pack_padded_sequence(frames, lengths, batch_first=True, enforce_sorted=False))
+        out.data.float().sum().backward()
+
+    ours, theirs = time_calls(run_stack, seconds), time_calls(run_packed, seconds)
+    operations = _operations(stack, learnt_below) * int(lengths.sum())
+    return {"recurrent_ms": 1000 * ours, "recurrent_gflops": operations / ours / 1e9, "packed": theirs / ours}
+
+
+def _operations(stack: nn.Module, learnt_below: bool) -> int:
+    """Float operations of a frame's way through the recurrent layers and back: matrix products only, padding not counted.
+
+    Each weight is multiplied and added once forward, once for its own gradient, and once for that of its input, which
+    the lowest layer's input weights skip where nothing below is learnt.
+    """
+    from torch import nn
+
+    total = 0
+    for number, layer in enumerate(module for module in stack.modules() if isinstance(module, nn.LSTM)):
+        into, within = layer.weight_ih_l0.numel(), layer.weight_hh_l0.numel()
+        lowest = number < 2  # one of either direction
+        total += 2 * (3 * within + (3 if learnt_below or not lowest else 2) * into)
+    return total
+
+
+if __name__ == "__main__":
+    sys.exit(main())

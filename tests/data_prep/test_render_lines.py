@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+from PIL import Image
+
+from recognizer.data.manifest import load_manifest
+from recognizer.data.preparation import prepare
+from recognizer.data_prep import render_lines
+from recognizer.errors import InputError
+from recognizer.features.image_file import load_image
+
+
+def options(tmp_path, **changes):
+    return argparse.Namespace(**{"out": tmp_path / "out", "font": None, "lines": 30, "words": 3, "seed": 1, **changes})
+
+
+def test_transcripts_are_stretches_of_the_text_and_images_hold_ink(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox\njumps over a lazy dog")
+    items = list(render_lines.read(text, options(tmp_path)))
+    assert len(items) == 30
+    for item in items:
+        assert item.text in "the quick brown fox jumps over a lazy dog"
+        assert 1 <= len(item.text.split()) <= 3
+        grey = load_image(item.source)
+        assert grey.shape[1] == item.width
+        assert int(grey.max()) - int(grey.min()) > 80
+    assert len({item.group for item in items}) == render_lines.HANDS
+
+
+def test_same_seed_same_lines(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("one two three four five six seven")
+    first, again, other = (
+        list(render_lines.read(text, options(tmp_path, out=tmp_path / name, seed=seed))) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    )
+    assert [item.text for item in first] == [item.text for item in again] != [item.text for item in other]
+    for one, two in zip(first, again, strict=True):
+        assert Image.open(one.source).tobytes() == Image.open(two.source).tobytes()
+
+
+def test_hands_are_never_split(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("alpha beta gamma delta epsilon")
+    prepare("rendered", text, tmp_path / "out", dev=0.3, lines=60)
+    groups = [{item.group for item in load_manifest(tmp_path / "out" / f"{name}.jsonl")} for name in ("train", "dev")]
+    assert groups[0] and groups[1] and not groups[0] & groups[1]
+
+
+def test_empty_text_and_bad_font_are_named(tmp_path):
+    empty = tmp_path / "empty.txt"
+    empty.write_text(" \n")
+    with pytest.raises(InputError, match="holds no words"):
+        list(render_lines.read(empty, options(tmp_path)))
+    empty.write_text("words")
+    with pytest.raises(InputError, match="nofont"):
+        list(render_lines.read(empty, options(tmp_path, font=[tmp_path / "nofont.ttf"])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if rest:
         options.overrides = [*options.overrides, *rest]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they went in
     try:
         return int(options.run(options))
     except RecognizerError as error:
@@ -34,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # a full disk or a missing permission where no message of our own says more
+        print(f"recognizer: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
+        return 2
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -87,8 +93,14 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 def _add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=_count, default=0, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no timing")
+
+
+def _count(word: str) -> int:
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of 0 or more")
+    return int(word)
 
 
 def _transcribe(options: argparse.Namespace) -> int:

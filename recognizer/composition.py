@@ -74,7 +74,7 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
         try:
             return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
         except OmegaConfBaseException as error:
-            raise ConfigError(str(error).splitlines()[0]) from None
+            raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
 
 
 def _is_group(override: str) -> bool:
@@ -117,4 +117,6 @@ class _hydra_errors:
             choices = error.options or sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
             raise ConfigError(f"{group}: {choice!r} is not one of {', '.join(choices)}{nearest(choice, choices)}") from None
         if isinstance(error, HydraException) or (isinstance(error, ValueError) and "Config group override" in str(error)):
-            raise ConfigError(" ".join(str(error).split())) from None
+            message = " ".join(str(error).split()).split(" See https://")[0]
+            named = getattr(error, "override", None) or " ".join(self.overrides)
+            raise ConfigError(message if named in message else f"{named}: {message}") from None

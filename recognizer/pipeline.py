@@ -17,7 +17,7 @@ from recognizer.data.padding import pad
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.errors import BundleError, InputError
-from recognizer.features.audio_file import audio_seconds, load_audio
+from recognizer.features.audio_file import audio_seconds, check_samples, load_audio
 from recognizer.features.audio_stream import Window, cut_windows, stream_audio
 from recognizer.features.image_file import load_image
 from recognizer.features.line import prepare_line
@@ -245,9 +245,9 @@ class Recognizer:
 
 
 def _checked(array: np.ndarray, rank: int, name: str) -> np.ndarray:
-    kind = "samples (N,)" if rank == 1 else "a grey line image (H, W) uint8"
-    if array.ndim != rank or array.size == 0 or (rank == 2 and array.dtype != np.uint8):
+    kind = "float samples (N,)" if rank == 1 else "a grey line image (H, W) uint8"
+    if array.ndim != rank or array.size == 0 or (array.dtype.kind != "f" if rank == 1 else array.dtype != np.uint8):
         raise InputError(f"{name}: expected {kind}, found shape {array.shape} of {array.dtype}")
-    if rank == 1 and not np.isfinite(array).all():
-        raise InputError(f"{name}: samples are NaN or infinite")
+    if rank == 1:
+        check_samples(array, name)
     return array

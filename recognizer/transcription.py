@@ -31,7 +31,9 @@ def expand(sources: Sequence[str], modality: Modality) -> Iterator[str]:
         if source == "-":
             yield from expand([line.rstrip("\n") for line in sys.stdin if line.strip()], modality)
         elif path.is_dir():
-            yield from sorted(str(p) for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+            found = (p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+            # a link into nowhere is a recording that is missing
+            yield from sorted(str(p) for p in found if p.is_file() or (p.is_symlink() and not p.exists()))
         elif not path.exists() and glob.has_magic(source):
             yield from sorted(glob.glob(source, recursive=True)) or [source]
         else:
@@ -50,12 +52,15 @@ def transcribe_files(options: argparse.Namespace) -> int:
         except OSError as error:
             raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
     started, done, failed, amount = time.perf_counter(), 0, 0, 0.0
+    written: dict[str, str] = {}  # sources by the name their results have in the folder
     several = len(options.sources) > 1 or options.sources[0] == "-" or not Path(options.sources[0]).is_file()
     for transcript in recognizer.transcribe(expand(options.sources, recognizer.recipe.modality)):
         done += 1
         try:
             if transcript.error is not None:
                 raise InputError(transcript.error)
+            if folder is not None:
+                _refuse_same_name(transcript.source, written)
             _emit(transcript, writers, folder, several)
         except InputError as error:
             failed += 1
@@ -71,6 +76,12 @@ def transcribe_files(options: argparse.Namespace) -> int:
         failures = f", {failed} failed" if failed else ""
         progress.line(f"{done} files{failures}, {_pace(recognizer, amount, spent)}, {spent:.1f} s, peak memory {peak_memory() / 2**20:.0f} MiB")
     return 1 if failed else 0
+
+
+def _refuse_same_name(source: str, written: dict[str, str]) -> None:
+    other = written.setdefault(Path(source).name, source)
+    if other != source:
+        raise InputError(f"{source}: has the name of {other}, whose result it would overwrite; give each folder an output folder of its own")
 
 
 def _emit(transcript: Transcript, writers: Sequence[Writer], folder: Path | None, several: bool) -> None:

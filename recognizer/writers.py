@@ -42,7 +42,8 @@ class Jsonl:
             record["seconds"] = round(transcript.seconds, 3)
         if transcript.width is not None:
             record["width"] = transcript.width
-        return json.dumps(record, ensure_ascii=False)
+        # bytes of a file name that are not UTF-8 become escapes, which JSON can hold
+        return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 WRITERS: dict[str, Writer] = {"txt": Txt(), "jsonl": Jsonl()}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,18 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
     This process stays small: peak memory of a child is never below that of its parent when it was started.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    context, usual = multiprocessing.get_context("spawn"), multiprocessing.get_start_method()
+    with ProcessPoolExecutor(1, context, _start_workers_by, (usual,)) as pool:
         return pool.submit(function, *arguments).result()
 
 
+def _start_workers_by(method: str) -> None:
+    """Let the workers of this process start as the platform does it, not as it was started itself."""
+    multiprocessing.set_start_method(method, force=True)
+
+
 def describe_machine(threads: int) -> Row:
-    """The processor, torch, and the float operations a second of a large matrix product in each precision."""
+    """The processor, torch, and :func:`measure_ceiling` in each precision."""
     import torch
 
     from recognizer.host import prepare_host
@@ -44,11 +50,17 @@ def describe_machine(threads: int) -> Row:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-    for precision, kind in zip(PRECISIONS, (torch.float32, torch.bfloat16), strict=True):
-        left, right = (torch.randn(MATRIX, MATRIX).to(kind) for _ in range(2))
-        seconds = time_calls(lambda left=left, right=right: left @ right, 1.0)  # type: ignore[misc]
-        machine[f"ceiling_{precision}_gflops"] = round(2 * MATRIX**3 / seconds / 1e9, 1)
+    for precision in PRECISIONS:
+        machine[f"ceiling_{precision}_gflops"] = round(measure_ceiling(precision), 1)
     return machine
+
+
+def measure_ceiling(precision: str) -> float:
+    """What a product of 2048 x 2048 matrices reaches, in 1e9 float operations a second."""
+    import torch
+
+    left, right = (torch.randn(MATRIX, MATRIX).to(torch.bfloat16 if precision == "bf16" else torch.float32) for _ in range(2))
+    return 2 * MATRIX**3 / time_calls(lambda: left @ right, 1.0) / 1e9
 
 
 def time_calls(call: Callable[[], Any], seconds: float) -> float:

@@ -58,8 +58,7 @@ class Corpus:
     def values(self, run_dir: Path, changes: dict[str, Any] | None = None) -> dict[str, Any]:
         """Settings as a nested dictionary; ``changes`` are by dotted key, a whole group or a value."""
         values: dict[str, Any] = yaml.safe_load(yaml.safe_dump(self.settings))
-        values["corpus"] = {"name": "tiny", "root": str(self.root)}
-        values["run_dir"] = str(run_dir)
+        values |= {"corpus": {"name": "tiny", "root": str(self.root)}, "run_dir": str(run_dir)}
         for key, value in (changes or {}).items():
             *parents, last = key.split(".")
             group = values

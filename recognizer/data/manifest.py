@@ -110,7 +110,7 @@ def _parse(line: str, path: Path, number: int) -> Item:
         return ManifestError(f"{path}:{number}: {message}")
 
     try:
-        record = json.loads(line)
+        record = json.loads(line.rstrip("\r\n"))
     except json.JSONDecodeError as error:
         raise fail(f"not JSON: {error.msg} at column {error.colno}") from None
     if not isinstance(record, dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,7 @@ def opened_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
     file = Path(path)
     _check_readable(file)
     try:
-        with soundfile.SoundFile(str(file)) as sound:
+        with soundfile.SoundFile(os.fsencode(file)) as sound:  # soundfile refuses names that are not UTF-8
             _check_complete(file, sound)
             if sound.frames == 0:
                 raise InputError(f"{path}: the recording has no samples")
@@ -71,7 +72,10 @@ def opened_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
     except TypeError:  # soundfile's answer to a file named .raw
         raise InputError(f"{path}: headerless audio; give it a header (`sox -r RATE -e signed -b 16 -c 1 IN OUT.wav`)") from None
     except soundfile.LibsndfileError as error:
-        raise InputError(f"{path}: not audio that can be read, or broken off ({error.error_string.strip().rstrip('.')})") from None
+        reason = error.error_string.strip().rstrip(".")
+        if "does not exist" in reason:  # what libsndfile says of MPEG audio without a single frame
+            reason = "no MPEG frame found"
+        raise InputError(f"{path}: not audio that can be read, or broken off ({reason})") from None
 
 
 def _check_readable(file: Path) -> None:
@@ -174,11 +178,14 @@ def _decode(sound: soundfile.SoundFile, first: int, last: int | None, path: str 
     if len(channels) < last - first and (sound.format != "MP3" or _states_length(path)):
         raise _broken_off(path)
     samples = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    if len(samples) == 0:
-        return samples
-    peak = float(np.abs(samples).max())
-    if not math.isfinite(peak):
-        raise InputError(f"{path}: the recording has NaN or infinite samples")
-    if peak > _LOUDEST:
-        raise InputError(f"{path}: samples reach {peak:g}; expected -1 to 1")
+    check_samples(samples, path)
     return samples
+
+
+def check_samples(samples: np.ndarray, name: str | Path) -> None:
+    """Raise :class:`InputError` if float samples are NaN, infinite or far beyond [-1, 1]; the message begins with ``name``."""
+    peak = float(np.abs(samples).max(initial=0.0))
+    if not math.isfinite(peak):
+        raise InputError(f"{name}: the recording has NaN or infinite samples")
+    if peak > _LOUDEST:
+        raise InputError(f"{name}: samples reach {peak:g}; expected -1 to 1")

@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 
 from recognizer.errors import InputError
-from recognizer.features.audio_file import opened_audio
+from recognizer.features.audio_file import check_samples, opened_audio
 
 _BLOCK = 1 << 16  # source frames decoded at a time
 
@@ -51,8 +51,7 @@ def stream_audio(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
                     break
                 raise InputError(f"{path}: the recording is broken off after {done / sound.samplerate:.1f} s; copy it again")
             samples = channels.mean(axis=1)
-            if not np.isfinite(samples).all():
-                raise InputError(f"{path}: the recording has NaN or infinite samples")
+            check_samples(samples, path)
             if sound.samplerate != sample_rate:
                 samples = resampler.resample_chunk(samples, last=done >= sound.frames)
             yield np.clip(samples, -1.0, 1.0)

@@ -28,9 +28,13 @@ class MaskedBatchNorm(nn.Module):
     def forward(self, maps: Tensor, lengths: Tensor) -> Tensor:
         """(B, C, F, T), zero beyond lengths (B,) -> same shape; padded frames are *not* zero any more."""
         mean, variance = self._measure(maps, lengths) if self.training else (self.mean, self.variance)
-        scale = self.weight * torch.rsqrt(variance + self.epsilon)
-        shift = self.bias - mean * scale
+        scale, shift = self.affine(mean, variance)
         return maps * scale.to(maps.dtype)[:, None, None] + shift.to(maps.dtype)[:, None, None]
+
+    def affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        """The factor and the summand (C,) of each channel that normalisation by these statistics comes down to."""
+        scale = self.weight * torch.rsqrt(variance + self.epsilon)
+        return scale, self.bias - mean * scale
 
     def _measure(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         count = lengths.sum() * maps.shape[2]

@@ -43,11 +43,15 @@ def _from_file(path: Path, overrides: list[str]) -> TrainConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"--config: {path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config: {path} holds no settings")
     for key, value in map(_split, overrides):
         *parents, last = key.split(".")
         group = values
         for parent in parents:
             group = group.setdefault(parent, {})
+            if not isinstance(group, dict):
+                raise ConfigError(f"{key}: {parent} is not a group of keys")
         group[last] = value
     return build(TrainConfig, values)
 
@@ -66,4 +70,7 @@ def _split(override: str) -> tuple[str, Any]:
     key, equals, value = override.partition("=")
     if not equals:
         raise ConfigError(f"{override!r}: an override is written key=value")
-    return key, yaml.safe_load(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"{override!r}: the value is not YAML") from None

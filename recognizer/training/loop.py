@@ -187,10 +187,21 @@ class Learner:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to a state that :meth:`state` gave."""
+        """Go back to a state that :meth:`state` gave; raises ValueError, KeyError, RuntimeError or TypeError if it does not fit."""
         self.position = Position(**state["position"])
         self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self._restore_optimiser(state["optimiser"])
         self.schedule.factor, self.schedule.stale = state["schedule"]["factor"], state["schedule"]["stale"]
-        if self.average is not None and state["average"] is not None:
-            self.average.tensors = state["average"]
+        if self.average is not None:  # one that was not kept so far begins at the restored weights
+            self.average = RunningAverage(self.network, self.average.decay)
+            self.average.tensors = state["average"] or self.average.tensors
+
+    def _restore_optimiser(self, state: dict[str, Any]) -> None:
+        # load_state_dict also brings back the old settings, but those of a resumed run may have been changed
+        settings = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in self.optimiser.param_groups]
+        for own, group in zip(settings, state["param_groups"], strict=True):
+            if own.keys() != group.keys() - {"params", "lr"}:
+                raise ValueError("it was made with another trainer.optimiser")
+        self.optimiser.load_state_dict(state)
+        for group, own in zip(self.optimiser.param_groups, settings, strict=True):
+            group.update(own)

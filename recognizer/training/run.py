@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 import yaml
 
 from recognizer.alphabet import Alphabet
@@ -54,18 +55,18 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
     progress = Progress(quiet)
     items = training_items(config)
     alphabet = collect_alphabet(config, items)
+    torch.manual_seed(config.seed)
     network = Network(config.recipe, len(alphabet)).to(device)
     run_dir = _open_run(config, resume)
     train_part, dev_part = audit_parts(config, alphabet, network, run_dir, progress)
+    if not resume:
+        fit_statistics(config, train_part, network, progress)
+        if config.init is not None:
+            progress.line(start_from(config.init, config, alphabet, network))
     learner = Learner(config, network, train_part)
     if resume:
         _restore(learner, alphabet, run_dir)
         progress.line(f"resumed at epoch {learner.position.epoch + 1}, step {learner.position.step}")
-    else:
-        fit_statistics(config, train_part, network, progress)
-        if config.init is not None:
-            progress.line(start_from(config.init, config, alphabet, network))
-        learner = Learner(config, network, train_part)
     weights = sum(p.numel() for p in network.parameters())
     progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}, {config.trainer.precision}; {run_dir}")
     with _signals() as pending:
@@ -195,7 +196,9 @@ def _open_run(config: TrainConfig, resume: bool) -> Path:
         raise TrainingError(f"{run_dir}: holds a run already; go on with --resume {run_dir}, or name another run_dir")
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        (run_dir / CONFIG).write_text(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        partial = run_dir / (CONFIG + ".partial")
+        partial.write_text(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        partial.replace(run_dir / CONFIG)
         if not resume:
             (run_dir / LOG).unlink(missing_ok=True)
     except OSError as error:
@@ -241,13 +244,17 @@ def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None)
     """The settings a run was started with, with some of ``trainer``'s changed.
 
     Raises:
-        TrainingError: no run there.
+        TrainingError: no run there, or its settings cannot be read.
+        ConfigError: a change that the settings refuse.
     """
     from recognizer.strict import build
 
     path = Path(run_dir) / CONFIG
     if not path.is_file():
         raise TrainingError(f"{run_dir}: holds no run ({CONFIG} is missing)")
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    values["trainer"].update(overrides or {})
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values["trainer"].update(overrides or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        raise TrainingError(f"{path}: is damaged; restore it, or start a new run") from None
     return replace(build(TrainConfig, values), run_dir=str(run_dir))

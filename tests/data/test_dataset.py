@@ -1,0 +1,154 @@
+"""Training batches: what augmentation does to an item depends on seed, epoch and id, and never makes it impossible."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+
+from recognizer.alphabet import Alphabet
+from recognizer.config import AudioAugment, AudioFeatures, LineAugment, LineFeatures, NoAugment, TextConfig
+from recognizer.data.cache import ArrayCache
+from recognizer.data.dataset import Batch, TrainingItems, collate, load_batches
+from recognizer.data.manifest import Item
+from recognizer.data.padding import padded_length
+from recognizer.errors import InputError
+from recognizer.features.reading import read_array, to_float
+
+RATE = 8000
+AUDIO = AudioFeatures(sample_rate=RATE)
+LINES = LineFeatures(height=16, crop=False)
+TEXTS = ("abc", "aab", "c", "Ab", "bb", "cab")
+AUDIO_CHANGE = AudioAugment(speed=(0.8, 1.25), gain_db=(-6.0, 6.0), noise=1.0)
+LINE_CHANGE = LineAugment(probability=1.0, scale=0.2, shear=0.3, elastic=0.05, noise=0.1)
+
+
+def eightieth(length: int) -> int:
+    return length // 80
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> TrainingItems:
+    items = []
+    for number, text in enumerate(TEXTS):
+        samples = 0.3 * np.sin(np.arange(2000 + 400 * number) * (0.1 + 0.05 * number))
+        soundfile.write(tmp_path / f"{number}.wav", samples, RATE, subtype="PCM_16")
+        items.append(Item(f"u{number}", tmp_path / f"{number}.wav", text=text))
+    return TrainingItems(items, AUDIO, TextConfig(case="lower"), Alphabet(("a", "b", "c")), AUDIO_CHANGE, 7, eightieth)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> TrainingItems:
+    items = []
+    for number, text in enumerate(TEXTS):
+        pixels = np.full((16, 60 + 10 * number), 240, dtype=np.uint8)
+        pixels[3:13, 5::9] = pixels[7:9, 5:-5] = 10
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        items.append(Item(f"u{number}", tmp_path / f"{number}.png", text=text))
+    return TrainingItems(items, LINES, TextConfig(case="lower"), Alphabet(("a", "b", "c")), LINE_CHANGE, 7, lambda width: width)
+
+
+@pytest.fixture(params=["recordings", "pictures"])
+def dataset(request: pytest.FixtureRequest) -> TrainingItems:
+    return request.getfixturevalue(request.param)
+
+
+def collect(batches: list[Batch]) -> dict[str, np.ndarray]:
+    """Arrays by id, without padding."""
+    return {name: row[:length].numpy() for b in batches for name, row, length in zip(b.ids, b.inputs, b.lengths.tolist(), strict=True)}
+
+
+def same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_augmentation_does_not_depend_on_workers_order_or_company(dataset: TrainingItems) -> None:
+    plain = collect(list(load_batches(dataset, [[0, 1, 2], [3, 4, 5]], 2, workers=0)))
+    assert len(plain) == len(dataset) == 6
+    assert same(plain, collect(list(load_batches(dataset, [[5], [2, 4], [3, 1, 0]], 2, workers=0))))
+    batches = list(load_batches(dataset, [[0, 1, 2], [3, 4, 5]], 2, workers=2))
+    assert [batch.ids for batch in batches] == [("u0", "u1", "u2"), ("u3", "u4", "u5")]
+    assert same(plain, collect(batches))
+    moved = dataclasses.replace(dataset, items=dataset.items[::-1])  # another index, the same id
+    assert same(plain, collect(list(load_batches(moved, [[0, 1, 2, 3, 4, 5]], 2, workers=0))))
+
+
+def test_augmentation_depends_on_seed_epoch_and_id(dataset: TrainingItems) -> None:
+    base = dataset[2, 0][1]
+    renamed = dataclasses.replace(dataset, items=[dataclasses.replace(item, id=item.id + "x") for item in dataset.items])
+    others = [dataset[3, 0][1], dataclasses.replace(dataset, seed=8)[2, 0][1], renamed[2, 0][1]]
+    for other in others:
+        assert base.shape != other.shape or not np.array_equal(base, other)
+    assert np.array_equal(base, dataset[2, 0][1])
+
+
+def test_without_augmentation_items_come_as_they_are_stored(dataset: TrainingItems) -> None:
+    bare = dataclasses.replace(dataset, augment=NoAugment())
+    for index, item in enumerate(dataset.items):
+        name, array, labels = bare[5, index]
+        assert name == item.id and np.array_equal(array, read_array(item.source, dataset.features))
+        assert bare.alphabet.decode(labels) == TEXTS[index].lower()
+
+
+def test_the_cache_is_read_in_place_of_the_source(dataset: TrainingItems, tmp_path: Path) -> None:
+    expected = collect(list(load_batches(dataset, [[0, 1, 2]], 1, workers=0)))
+    cache = ArrayCache(tmp_path / "cache", dataset.features)
+    for item in dataset.items[:3]:
+        cache.add(item.source, read_array(item.source, dataset.features))
+    cached = dataclasses.replace(dataset, cache=cache)
+    assert same(expected, collect(list(load_batches(cached, [[0, 1, 2]], 1, workers=0))))
+    cache.add(dataset.items[1].source, np.zeros_like(dataset.read(1)))
+    assert not cached.read(1).any()
+    assert np.array_equal(cached.read(5), dataset.read(5))  # not in the cache
+
+
+def test_a_change_that_leaves_too_few_frames_is_not_made(recordings: TrainingItems) -> None:
+    faster = dataclasses.replace(recordings, augment=AudioAugment(speed=(1.6, 2.0)))
+    for index, needed in ((0, 3), (1, 4), (4, 3)):  # abc; aab and bb with a blank between
+        plain = recordings.read(index)
+
+        def enough_from(length: int, needed: int = needed) -> TrainingItems:
+            return dataclasses.replace(faster, output_frames=lambda samples: needed - (samples < length))
+
+        assert len(enough_from(len(plain) // 2)[0, index][1]) < 0.7 * len(plain)  # as fast as can be, still enough
+        assert np.array_equal(enough_from(len(plain))[0, index][1], plain)
+
+
+def test_a_narrowed_line_falls_back_to_the_plain_one(pictures: TrainingItems) -> None:
+    widths = {epoch: len(pictures[epoch, 1][1]) for epoch in range(12)}
+    plain = pictures.read(1)
+    assert min(widths.values()) < len(plain) < max(widths.values())
+    strict = dataclasses.replace(pictures, output_frames=lambda width: 4 if width >= len(plain) else 3)  # aab needs 4
+    for epoch, width in widths.items():
+        array = strict[epoch, 1][1]
+        assert np.array_equal(array, plain if width < len(plain) else pictures[epoch, 1][1])
+
+
+def test_collate_shapes_and_targets(dataset: TrainingItems) -> None:
+    bare = dataclasses.replace(dataset, augment=NoAugment())
+    batch = collate([bare[0, index] for index in (3, 1, 2)])
+    arrays = [to_float(bare.read(index)) for index in (3, 1, 2)]
+    assert batch.ids == ("u3", "u1", "u2")
+    assert batch.inputs.shape == (3, padded_length(max(map(len, arrays))), *arrays[0].shape[1:])
+    assert batch.inputs.dtype == (torch.float32 if arrays[0].ndim == 1 else torch.uint8)
+    assert batch.lengths.tolist() == [len(array) for array in arrays] and batch.lengths.dtype == torch.int64
+    for row, array in zip(batch.inputs, arrays, strict=True):
+        assert np.array_equal(row[: len(array)], array) and not row[len(array) :].any()
+    assert batch.targets.tolist() == [1, 2, 1, 1, 2, 3] and batch.target_lengths.tolist() == [2, 3, 1]
+    assert batch.targets.dtype == torch.int64
+    moved = batch.to(torch.device("cpu"))
+    assert moved.ids == batch.ids and torch.equal(moved.inputs, batch.inputs) and torch.equal(moved.targets, batch.targets)
+
+
+def test_items_that_should_have_been_audited(recordings: TrainingItems) -> None:
+    untold = dataclasses.replace(recordings, items=[dataclasses.replace(recordings.items[0], text=None)])
+    with pytest.raises(ValueError, match="u0 has no transcript"):
+        untold[0, 0]
+    foreign = dataclasses.replace(recordings, items=[dataclasses.replace(recordings.items[0], text="xyz")])
+    with pytest.raises(InputError, match="not in the alphabet: 'x'"):
+        foreign[0, 0]

@@ -1,0 +1,47 @@
+"""The machine: device names, threads, memory."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from recognizer.errors import ConfigError
+from recognizer.host import choose_device, peak_memory, prepare_host
+
+
+def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert choose_device("auto") == choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(ConfigError, match=r"^device: 'cuda' .* 0 CUDA devices; use device=cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == torch.device("cuda") and choose_device("cuda:1") == torch.device("cuda", 1)
+    with pytest.raises(ConfigError, match="'cuda:2' was asked for, but this machine has 2"):
+        choose_device("cuda:2")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "mps"])
+def test_names_that_mean_nothing_here(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"^device: .* is not auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
+def test_threads_are_set_or_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    prepare_host()
+    assert asked == []
+    prepare_host(3)
+    assert asked == [3]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to compare with")
+def test_peak_memory_is_in_bytes() -> None:
+    known = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert known is not None
+    assert 0.9 < peak_memory() / (int(known[1]) * 1024) < 10  # more where a larger parent process started this one

@@ -1,0 +1,128 @@
+"""Promise 7 of the design, a typo fails at once, and what else stops a command: full disks, damaged and newer bundles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recognizer.bundle import load_bundle, save_bundle
+from recognizer.errors import BundleError
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("trainer.epoch=3", "trainer.epoch: no such key; did you mean 'trainer.epochs'?"),
+        ("tainer.epochs=3", "did you mean 'trainer.epochs'?"),
+        ("epochs=3", "did you mean 'trainer.epochs'?"),
+        ("model.hiden=8", "did you mean 'model.hidden'?"),
+        ("+trainer.epoch=3", "trainer.epoch"),
+        ("sede=3", "did you mean 'seed'?"),
+        ("trainer.optimiser=adm", "trainer.optimiser: 'adm' is not one of sgd, rmsprop, adam, adamw; did you mean 'adam'?"),
+        ("trainer.epochs=many", "trainer.epochs: expected int, found 'many'"),
+        ("trainer.epochs=-1", "trainer.epochs: must be positive"),
+        ("trainer.average=1.5", "trainer.average: must lie in [0, 1)"),
+        ("features=fbnak", "did you mean 'fbank'?"),
+        ("feature=fbank", "did you mean 'features'?"),
+        ("augment=handwriting", "augment.kind: 'line' does not fit audio features"),
+        ("debug=fats", "did you mean 'fast'?"),
+        ("experiment=copist", "did you mean 'copiste'?"),
+        ("trainer.epochs", "an override is written key=value"),
+        ("device=cdua", "device: 'cdua' is not auto, cpu, cuda or cuda:N"),
+        ("trainer.epochs=[1", "trainer.epochs"),
+    ],
+)
+def test_promise_7_a_typo_fails_at_once(cli, tmp_path, monkeypatch, override: str, words: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = cli("train", override)
+    assert outcome.code == 2 and outcome.out == [] and len(outcome.err) == 1, outcome
+    assert outcome.err[0].startswith("recognizer: ") and words in outcome.err[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_promise_7_a_typo_in_the_last_of_many_runs(cli, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = cli("train", "-m", "seed=1,2", "features=fbank,mfcc,spectogram")
+    assert outcome.code == 2 and len(outcome.err) == 1 and "did you mean 'spectrogram'?" in outcome.err[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def copied(bundle: Path, to: Path) -> Path:
+    return Path(shutil.copytree(bundle, to))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_full_disk_keeps_the_last_good_bundle(line_run, tmp_path, full_disk) -> None:
+    folder = copied(line_run / "bundle", tmp_path / "bundle")
+    bundle = load_bundle(folder)
+    changed = {name: tensor + 1 for name, tensor in bundle.weights.items()}
+    for size in (3000, 300):
+        with full_disk(size), pytest.raises(BundleError) as caught:
+            save_bundle(folder, bundle.recipe, bundle.alphabet, changed, "card")
+        assert str(caught.value).startswith(f"{folder}: cannot write the bundle") and "\n" not in str(caught.value)
+        assert contents(folder) == contents(line_run / "bundle") and load_bundle(folder).recipe == bundle.recipe
+        assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(("size", "words"), [(25_000, "cannot write the"), (2500, ""), (700, "")])
+def test_a_full_disk_in_training_is_one_line_and_costs_nothing(tones, cli, full_disk, tmp_path, size: int, words: str) -> None:
+    run_dir = tmp_path / "run"
+    changes = {"trainer.overfit": 8, "trainer.epochs": 1, "trainer.average": 0.9, "trainer.cache": True, "model.hidden": 32}
+    config = tones.save_config(tmp_path / "c.yaml", run_dir, changes)
+    with full_disk(size):
+        fresh = cli("train", "--config", config, "-q")
+    assert fresh.code == 2 and len(fresh.err) == 1 and str(run_dir) in fresh.err[0]
+    assert cli("train", "--config", config, "-q").code == 0
+    before = contents(run_dir / "bundle"), (run_dir / "config.yaml").read_text(), (run_dir / "checkpoint.pt").read_bytes()
+    with full_disk(size):
+        outcome = cli("train", "--resume", run_dir, "trainer.epochs=2", "-q")
+    assert outcome.code == 2 and outcome.out == [] and len(outcome.err) == 1
+    assert outcome.err[0].startswith(f"recognizer: {run_dir}") and words in outcome.err[0]
+    assert (run_dir / "checkpoint.pt").read_bytes() == before[2]
+    assert size > 2500 or contents(run_dir / "bundle") == before[0]
+    assert size > 700 or (run_dir / "config.yaml").read_text() == before[1]
+    assert load_bundle(run_dir / "bundle").alphabet.symbols == ("a", "b", "c", "d")
+    assert cli("train", "--resume", run_dir, "trainer.epochs=2", "-q").code == 0
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.yaml", "alphabet.txt"])
+@pytest.mark.parametrize("fault", ["altered", "missing"])
+def test_a_bundle_that_was_tampered_with_is_refused(line_run, glyphs, cli, tmp_path, name: str, fault: str) -> None:
+    folder = copied(line_run / "bundle", tmp_path / "bundle")
+    if fault == "missing":
+        (folder / name).unlink()
+    else:
+        data = bytearray((folder / name).read_bytes())
+        data[-2] ^= 1
+        (folder / name).write_bytes(data)
+    outcome = cli("transcribe", glyphs.items()[0].source, "-b", folder)
+    assert outcome.code == 2 and outcome.out == [] and len(outcome.err) == 1
+    assert outcome.err[0].startswith(f"recognizer: {folder / name}: ") and fault in outcome.err[0] and "copy the bundle anew" in outcome.err[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 2, "recognizer": "9.1"}, "was made by a newer version (9.1, format 2)"), ("{", "is damaged"), ([], "is damaged"),
+        ({"format": "one"}, "is damaged"), ({"sha256": ["model.safetensors"]}, "is damaged"), ({"sha256": {}}, "is damaged"),
+    ],
+)  # fmt: skip
+def test_a_newer_or_damaged_bundle_is_refused(line_run, glyphs, cli, tmp_path, changes: Any, words: str) -> None:
+    folder = copied(line_run / "bundle", tmp_path / "bundle")
+    own = json.loads((folder / "bundle.json").read_text())
+    (folder / "bundle.json").write_text(changes if isinstance(changes, str) else json.dumps(own | changes if changes else changes))
+    outcome = cli("transcribe", glyphs.items()[0].source, "-b", folder)
+    assert outcome.code == 2 and len(outcome.err) == 1 and str(folder) in outcome.err[0] and words in outcome.err[0]
+
+
+def test_the_card_may_be_edited(line_run, glyphs, cli, tmp_path) -> None:
+    folder = copied(line_run / "bundle", tmp_path / "bundle")
+    (folder / "card.md").write_text("# Mine\n")
+    assert cli("transcribe", glyphs.items()[0].source, "-b", folder, "-q").out == [glyphs.items()[0].text]

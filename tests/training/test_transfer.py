@@ -1,0 +1,64 @@
+"""Starting from a bundle: what both alphabets have is kept, what does not fit is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from recognizer.alphabet import Alphabet
+from recognizer.bundle import load_bundle
+from recognizer.errors import BundleError, TrainingError
+from recognizer.models.network import Network
+from recognizer.training.transfer import start_from
+
+
+def test_shared_symbols_keep_their_rows(line_run, glyphs, tmp_path) -> None:
+    bundle, config = load_bundle(line_run / "bundle"), glyphs.config(tmp_path)
+    assert bundle.alphabet.symbols == ("a", "b", "c", "d")
+    alphabet = Alphabet(("x", "d", "b", "y", "z"))
+    torch.manual_seed(1)
+    network = Network(config.recipe, len(alphabet))
+    fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    line = start_from(str(line_run / "bundle"), config, alphabet, network)
+    assert line == f"started from {line_run / 'bundle'}: 2 of 5 symbols keep their output rows"
+    for name, tensor in network.state_dict().items():
+        if name not in ("output.weight", "output.bias"):
+            assert torch.equal(tensor, bundle.weights[name]), name
+            continue
+        for row, source in ((0, 0), (2, 4), (3, 2)):  # blank, d, b
+            assert torch.equal(tensor[row], bundle.weights[name][source]), name
+        for row in (1, 4, 5):
+            assert torch.equal(tensor[row], fresh[name][row]), name
+    assert not torch.equal(network.features.std, torch.ones_like(network.features.std))
+
+
+def test_an_auxiliary_output_that_the_bundle_lacks_stays_fresh(line_run, glyphs, tmp_path) -> None:
+    config = glyphs.config(tmp_path, {"model.auxiliary": 0.3})
+    network = Network(config.recipe, 5)
+    before = network.auxiliary.weight.detach().clone()
+    start_from(str(line_run / "bundle"), config, Alphabet(("a", "b", "c", "d")), network)
+    assert torch.equal(network.auxiliary.weight, before)
+    assert torch.equal(network.output.weight, load_bundle(line_run / "bundle").weights["output.weight"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"features.height": 20}, "its features differ from this run's"),
+        ({"model.hidden": 20}, r"encoder\..*has shape .*use the bundle's model settings"),
+        ({"model.layers": 2}, r"encoder\.layers\.1.*the bundle lacks it"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_named(line_run, glyphs, tmp_path, changes, words: str) -> None:
+    config = glyphs.config(tmp_path, changes)
+    with pytest.raises(TrainingError, match=words) as caught:
+        start_from(str(line_run / "bundle"), config, Alphabet(("a",)), Network(config.recipe, 2))
+    assert str(caught.value).startswith(f"init={line_run / 'bundle'}: ") and "\n" not in str(caught.value)
+
+
+def test_no_bundle_to_start_from(glyphs, tmp_path: Path) -> None:
+    config = glyphs.config(tmp_path)
+    with pytest.raises(BundleError, match="no such bundle"):
+        start_from(str(tmp_path / "none"), config, Alphabet(("a",)), Network(config.recipe, 2))

@@ -270,7 +270,7 @@ class TrainerConfig:
     minutes: float = 0.0  # stop after this much training time, evaluating and saving as usual; 0: no limit
     patience: int = 0  # epochs without progress before training stops; 0: never
     batch_items: int = 16  # most utterances or lines in a batch
-    batch_frames: int = 24_000  # most feature frames (pixel columns) in a padded batch: the memory budget
+    batch_frames: int = 24_000  # most feature frames (pixel columns) in a padded batch, before rounding up by an eighth at most: the memory budget
     accumulate: int = 1  # batches per optimiser step
     curriculum: bool = False  # first epoch from short to long (Amodei et al. 2016)
     calm_epochs: int = 0  # first epochs without dropout and augmentation: CTC leaves its all-blank plateau sooner on clean input

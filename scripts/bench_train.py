@@ -21,7 +21,8 @@ NOTES = (
     "Training is the real loop: batches of 16 read ahead from the cache by a worker process, augmented, forward, CTC, backward,",
     "clipping, AdamW, running average. One whole epoch goes before the clock starts, because oneDNN compiles kernels for every",
     "shape (warm_up_s); reading the corpus for the first time is not counted either.",
-    "rate: lines/s, or seconds of speech per second. waiting: share of the time in which the network waited for data, the start of the worker included.",
+    "rate: lines/s, or seconds of speech per second. waiting: share of the time in which the network waited for data, worker starts",
+    "included.",
     "recurrent_*: the bidirectional layers alone, forward and backward, on a typical batch; of_ceiling: their share of the speed",
     "of a product of 2048 x 2048 matrices in the same precision; packed: how many times longer nn.LSTM takes with a packed sequence.",
 )

@@ -57,12 +57,12 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
     alphabet = collect_alphabet(config, items)
     torch.manual_seed(config.seed)
     network = Network(config.recipe, len(alphabet)).to(device)
+    if config.init is not None and not resume:
+        progress.line(start_from(config.init, config, alphabet, network))
     run_dir = _open_run(config, resume)
     train_part, dev_part = audit_parts(config, alphabet, network, run_dir, progress)
-    if not resume:
+    if config.init is None and not resume:  # a bundle brings the statistics that its weights were made for
         fit_statistics(config, train_part, network, progress)
-        if config.init is not None:
-            progress.line(start_from(config.init, config, alphabet, network))
     learner = Learner(config, network, train_part)
     if resume:
         _restore(learner, alphabet, run_dir)

@@ -57,9 +57,11 @@ class _Hand:
     def __init__(self, chance: random.Random, fonts: list[Path | None]) -> None:
         size, path = chance.randint(*SIZES), chance.choice(fonts)
         try:
-            self.font = ImageFont.load_default(size) if path is None else ImageFont.truetype(str(path), size)
+            font = ImageFont.load_default(size) if path is None else ImageFont.truetype(str(path), size)
         except OSError as error:
             raise InputError(f"{path}: cannot be opened as a font ({error})") from None
+        assert isinstance(font, ImageFont.FreeTypeFont)  # Pillow's wheels have FreeType
+        self.font = font
         self.spacing = chance.uniform(0.0, 0.12) * size  # pixels between letters
         self.slant = chance.uniform(-0.15, 0.3)  # horizontal shift per row
         self.paper, self.ink = chance.randint(200, 255), chance.randint(0, 90)  # grey levels

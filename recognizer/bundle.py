@@ -63,6 +63,7 @@ def save_bundle(folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights:
         partial.mkdir(parents=True)
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, partial / WEIGHTS)
         (partial / CONFIG).write_text(yaml.safe_dump(plain(recipe), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody else read its files
         alphabet.save(partial / ALPHABET)
         (partial / CARD).write_text(card, encoding="utf-8")
         _write_contents(partial)

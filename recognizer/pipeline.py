@@ -84,7 +84,7 @@ class Recognizer:
         batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto", precision: str = "float32", batch_frames: int = 48_000) -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", precision: str = "float32", batch_frames: int = 16_000) -> None:
         self.bundle = bundle
         self.recipe, self.alphabet = bundle.recipe, bundle.alphabet
         self.device = choose_device(device)

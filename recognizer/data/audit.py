@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -45,13 +46,14 @@ class Audit:
         usable: items in manifest order; ``frames``: feature frames of each.
         findings: every finding, in manifest order.
         symbols: how often each symbol stands in the transcripts of readable items.
-        lengths: labels of each usable item.
+        lengths: labels of each usable item; ``shortest``: least length of its stored array that leaves them enough frames.
         total: items looked at.
     """
 
     usable: list[Item] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    shortest: list[int] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     symbols: Counter[str] = field(default_factory=Counter)
     total: int = 0
@@ -148,6 +150,7 @@ class Auditor:
         result.usable.append(item)
         result.frames.append(frames)
         result.lengths.append(len(symbols))
+        result.shortest.append(bisect_left(range(len(array)), needed, key=lambda length: self.output_frames(self.frames(length))))
         return None
 
     def report(self, result: Audit) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from recognizer.alphabet import Alphabet
 from recognizer.config import AudioAugment, AudioFeatures, LineAugment, LineFeatures, NoAugment, TextConfig
-from recognizer.data.audit import required_frames
 from recognizer.data.cache import ArrayCache
 from recognizer.data.manifest import Item
 from recognizer.data.padding import pad
@@ -49,7 +48,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
-    """Items addressed by (epoch, index); what augmentation does to one depends on the seed, the epoch and its id only."""
+    """Items addressed by (epoch, index); what augmentation does to one depends on the seed, the epoch and its id only.
+
+    ``shortest`` holds, for each item, the least length of its stored array that leaves its labels enough frames.
+    """
 
     items: Sequence[Item]
     features: AudioFeatures | LineFeatures
@@ -57,7 +59,7 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
     alphabet: Alphabet
     augment: NoAugment | AudioAugment | LineAugment
     seed: int
-    output_frames: Callable[[int], int]  # frames left for CTC, from the length of a stored array
+    shortest: Sequence[int]
     cache: ArrayCache | None = None
 
     def __len__(self) -> int:
@@ -70,11 +72,10 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
         transcript = target(item, self.text)
         if transcript is None:
             raise ValueError(f"{item.id} has no transcript; training items are audited first")
-        labels = self.alphabet.encode(transcript)
         changed = self._augment(array, epoch, item.id)
         # a change that leaves fewer frames than the labels need would make the loss infinite
-        fits = self.output_frames(len(changed)) >= required_frames(labels)
-        return item.id, changed if fits else array, labels
+        fits = len(changed) >= self.shortest[index]
+        return item.id, changed if fits else array, self.alphabet.encode(transcript)
 
     def read(self, index: int) -> np.ndarray:
         """Stored array of an item, from the cache if it is there."""

@@ -64,10 +64,6 @@ def audit_parts(config: TrainConfig, alphabet: Alphabet, network: Network, run_d
         TrainingError: nothing is left to train on, or to develop on.
     """
     cache = ArrayCache(run_dir / "cache", config.features) if config.trainer.cache else None
-
-    def output_frames(length: int) -> int:
-        return network.frames(network.features.frames(length))
-
     auditor = Auditor(config.features, config.corpus.text, network.features.frames, network.frames, alphabet, config.trainer.batch_frames, cache)
     # a development item may hold symbols the model cannot write: they count as errors, they are not left out
     lenient = Auditor(config.features, config.corpus.text, network.features.frames, lambda frames: 1 << 62, None, config.trainer.batch_frames, cache)
@@ -80,7 +76,7 @@ def audit_parts(config: TrainConfig, alphabet: Alphabet, network: Network, run_d
         if not audit.usable:
             raise TrainingError(f"no {name} item can be used; {len(audit.excluded)} findings, the first: {audit.excluded[0].message}")
         augment = config.augment if name == "train" else NoAugment()
-        dataset = TrainingItems(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, output_frames, cache)
+        dataset = TrainingItems(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, audit.shortest, cache)
         parts.append(Part(dataset, audit.frames))
     (run_dir / AUDIT).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return parts[0], parts[1]

@@ -187,3 +187,12 @@ def test_required_frames(labels: str, frames: int) -> None:
 def test_quartiles() -> None:
     assert quartiles([]) == [] and quartiles([7]) == [7] * 5
     assert quartiles(list(range(101))[::-1]) == [0, 25, 50, 75, 100]
+
+
+def test_shortest_is_the_least_length_with_enough_frames(record: Callable[..., Item]) -> None:
+    items = [record("one", "a", 0.3), record("two", "abcabc", 0.4), record("three", "aabb", 0.5)]
+    result = make_auditor().audit(items)
+    assert len(result.shortest) == len(result.usable) == 3
+    for item, length in zip(result.usable, result.shortest, strict=True):
+        needed = required_frames(item.text)
+        assert halved(frames(length)) >= needed > halved(frames(length - 1))

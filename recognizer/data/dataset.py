@@ -50,7 +50,8 @@ class Batch:
 class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
     """Items addressed by (epoch, index); what augmentation does to one depends on the seed, the epoch and its id only.
 
-    ``shortest`` holds, for each item, the least length of its stored array that leaves its labels enough frames.
+    ``shortest`` holds, for each item, the least length of its stored array that leaves its labels enough frames;
+    augmentation begins with epoch ``calm_epochs``.
     """
 
     items: Sequence[Item]
@@ -61,6 +62,7 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
     seed: int
     shortest: Sequence[int]
     cache: ArrayCache | None = None
+    calm_epochs: int = 0
 
     def __len__(self) -> int:
         return len(self.items)
@@ -84,6 +86,8 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
         return read_array(source, self.features) if kept is None else kept
 
     def _augment(self, array: np.ndarray, epoch: int, item_id: str) -> np.ndarray:
+        if epoch < self.calm_epochs:
+            return array
         generator = item_generator(self.seed, epoch, item_id)
         if isinstance(self.augment, AudioAugment) and isinstance(self.features, AudioFeatures):
             return augment_audio(to_float(array), self.features.sample_rate, self.augment, generator)
@@ -106,16 +110,31 @@ def _ignore_signals(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def load_batches(items: TrainingItems, batches: Sequence[Sequence[int]], epoch: int, workers: int) -> Iterator[Batch]:
-    """Read batches in order, ``workers`` processes ahead of the caller."""
-    keys = [[(epoch, index) for index in batch] for batch in batches]
-    loader: DataLoader[Batch] = DataLoader(
-        items,  # type: ignore[arg-type]
-        batch_sampler=keys,  # type: ignore[arg-type]
-        collate_fn=collate,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_ignore_signals,
-        pin_memory=torch.cuda.is_available(),
-    )
-    return iter(loader)
+class BatchReader:
+    """Reads batches of items ahead of the caller, in processes that are started once.
+
+    A process forked anew each epoch would share the memory of a training process in full swing, and every page that
+    either of them then writes is copied: seconds an epoch, and twice the memory.
+
+    Args:
+        items: what is read.
+        workers: processes; 0 reads in the calling process.
+    """
+
+    def __init__(self, items: TrainingItems, workers: int) -> None:
+        self._keys: list[list[Key]] = []
+        self._loader: DataLoader[Batch] = DataLoader(
+            items,  # type: ignore[arg-type]
+            batch_sampler=self._keys,  # type: ignore[arg-type]
+            collate_fn=collate,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+            persistent_workers=workers > 0,
+            worker_init_fn=_ignore_signals,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def read(self, batches: Sequence[Sequence[int]], epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch, given as lists of item indices, in order; ends any reading begun before."""
+        self._keys[:] = [[(epoch, index) for index in batch] for batch in batches]
+        return iter(self._loader)

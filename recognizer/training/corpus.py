@@ -13,7 +13,7 @@ from recognizer.config import NoAugment, TrainConfig
 from recognizer.data.audit import Audit, Auditor
 from recognizer.data.batching import plan_batches
 from recognizer.data.cache import ArrayCache
-from recognizer.data.dataset import TrainingItems, load_batches
+from recognizer.data.dataset import BatchReader, TrainingItems
 from recognizer.data.manifest import Item, load_manifest
 from recognizer.data.transcripts import target
 from recognizer.errors import TrainingError
@@ -90,7 +90,7 @@ def fit_statistics(config: TrainConfig, part: Part, network: Network, progress: 
     batches = plan_batches(part.frames, budget=config.trainer.batch_frames, most=config.trainer.batch_items, seed=0, epoch=0, by_length=True)
     bare = replace(part.items, augment=NoAugment())
     device = network.features.mean.device
-    for done, batch in enumerate(load_batches(bare, batches, 0, workers=0), start=1):
+    for done, batch in enumerate(BatchReader(bare, workers=0).read(batches, epoch=0), start=1):
         statistics.update(*network.features.raw(batch.inputs.to(device), batch.lengths.to(device)))
         progress.update(f"feature statistics: {done}/{len(batches)} batches")
     network.features.set_statistics(statistics.mean, statistics.std)

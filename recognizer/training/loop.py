@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from recognizer.config import AudioAugment, AudioFeatures, LineAugment, NoAugment, TrainConfig
+from recognizer.config import AudioAugment, AudioFeatures, TrainConfig
 from recognizer.data.batching import plan_batches
-from recognizer.data.dataset import Batch, load_batches
+from recognizer.data.dataset import Batch, BatchReader
 from recognizer.errors import TrainingError
 from recognizer.features.chance import item_generator
 from recognizer.features.spec_augment import mask_spectrogram
@@ -75,16 +75,13 @@ class Learner:
         self.optimiser = build_optimiser(self.network, self.config.trainer)
         self.schedule = Schedule(self.config.trainer)
         self.average = RunningAverage(self.network, self.config.trainer.average) if self.config.trainer.average else None
+        trainer = self.config.trainer
+        self.reader = BatchReader(replace(self.train.items, calm_epochs=trainer.calm_epochs), trainer.workers)
 
     @property
     def calm(self) -> bool:
         """Whether the current epoch goes without dropout and augmentation."""
         return self.position.epoch < self.config.trainer.calm_epochs
-
-    @property
-    def augment(self) -> NoAugment | AudioAugment | LineAugment:
-        """The augmentation of the current epoch."""
-        return NoAugment() if self.calm else self.config.augment
 
     def plan(self) -> list[list[int]]:
         """The batches of the current epoch, as lists of item indices."""
@@ -101,8 +98,7 @@ class Learner:
         """
         plan = self.plan()
         rest = plan[self.position.batch :]
-        items = replace(self.train.items, augment=self.augment)
-        batches = load_batches(items, rest, self.position.epoch, self.config.trainer.workers)
+        batches = self.reader.read(rest, self.position.epoch)
         self.network.train()
         if self.calm:
             for module in self.network.modules():
@@ -149,8 +145,8 @@ class Learner:
         tally.frames += int(lengths.sum())
 
     def _mask(self, features: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> torch.Tensor:
-        augment, settings = self.augment, self.config.features
-        if not isinstance(augment, AudioAugment) or not isinstance(settings, AudioFeatures):
+        augment, settings = self.config.augment, self.config.features
+        if self.calm or not isinstance(augment, AudioAugment) or not isinstance(settings, AudioFeatures):
             return features
         generators = [item_generator(self.config.seed, self.position.epoch, item_id, "mask") for item_id in batch.ids]
         bands = features.shape[2] // (1 + settings.deltas) - int(settings.energy)

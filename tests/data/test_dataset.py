@@ -15,7 +15,7 @@ from PIL import Image
 from recognizer.alphabet import Alphabet
 from recognizer.config import AudioAugment, AudioFeatures, LineAugment, LineFeatures, NoAugment, TextConfig
 from recognizer.data.cache import ArrayCache
-from recognizer.data.dataset import Batch, TrainingItems, collate, load_batches
+from recognizer.data.dataset import Batch, BatchReader, TrainingItems, collate
 from recognizer.data.manifest import Item
 from recognizer.data.padding import padded_length
 from recognizer.errors import InputError
@@ -65,14 +65,14 @@ def same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
 
 
 def test_augmentation_does_not_depend_on_workers_order_or_company(dataset: TrainingItems) -> None:
-    plain = collect(list(load_batches(dataset, [[0, 1, 2], [3, 4, 5]], 2, workers=0)))
+    plain = collect(list(BatchReader(dataset, 0).read([[0, 1, 2], [3, 4, 5]], 2)))
     assert len(plain) == len(dataset) == 6
-    assert same(plain, collect(list(load_batches(dataset, [[5], [2, 4], [3, 1, 0]], 2, workers=0))))
-    batches = list(load_batches(dataset, [[0, 1, 2], [3, 4, 5]], 2, workers=2))
+    assert same(plain, collect(list(BatchReader(dataset, 0).read([[5], [2, 4], [3, 1, 0]], 2))))
+    batches = list(BatchReader(dataset, 2).read([[0, 1, 2], [3, 4, 5]], 2))
     assert [batch.ids for batch in batches] == [("u0", "u1", "u2"), ("u3", "u4", "u5")]
     assert same(plain, collect(batches))
     moved = dataclasses.replace(dataset, items=dataset.items[::-1])  # another index, the same id
-    assert same(plain, collect(list(load_batches(moved, [[0, 1, 2, 3, 4, 5]], 2, workers=0))))
+    assert same(plain, collect(list(BatchReader(moved, 0).read([[0, 1, 2, 3, 4, 5]], 2))))
 
 
 def test_augmentation_depends_on_seed_epoch_and_id(dataset: TrainingItems) -> None:
@@ -93,12 +93,12 @@ def test_without_augmentation_items_come_as_they_are_stored(dataset: TrainingIte
 
 
 def test_the_cache_is_read_in_place_of_the_source(dataset: TrainingItems, tmp_path: Path) -> None:
-    expected = collect(list(load_batches(dataset, [[0, 1, 2]], 1, workers=0)))
+    expected = collect(list(BatchReader(dataset, 0).read([[0, 1, 2]], 1)))
     cache = ArrayCache(tmp_path / "cache", dataset.features)
     for item in dataset.items[:3]:
         cache.add(item.source, read_array(item.source, dataset.features))
     cached = dataclasses.replace(dataset, cache=cache)
-    assert same(expected, collect(list(load_batches(cached, [[0, 1, 2]], 1, workers=0))))
+    assert same(expected, collect(list(BatchReader(cached, 0).read([[0, 1, 2]], 1))))
     cache.add(dataset.items[1].source, np.zeros_like(dataset.read(1)))
     assert not cached.read(1).any()
     assert np.array_equal(cached.read(5), dataset.read(5))  # not in the cache
@@ -154,3 +154,20 @@ def test_items_that_should_have_been_audited(recordings: TrainingItems) -> None:
     foreign = dataclasses.replace(recordings, items=[dataclasses.replace(recordings.items[0], text="xyz")])
     with pytest.raises(InputError, match="not in the alphabet: 'x'"):
         foreign[0, 0]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_one_reader_serves_epoch_after_epoch(dataset: TrainingItems, workers: int) -> None:
+    reader = BatchReader(dataset, workers)
+    first = collect(list(reader.read([[0, 1], [2, 3]], 0)))
+    next(reader.read([[4], [3], [2], [1], [0]], 1))  # given up after one batch, as at a time limit
+    second = collect(list(reader.read([[2, 3], [0, 1]], 1)))
+    assert first.keys() == second.keys() and not same(first, second)
+    assert same(first, collect(list(reader.read([[3], [2], [1, 0]], 0))))
+
+
+def test_calm_epochs_are_not_augmented(dataset: TrainingItems) -> None:
+    calm = dataclasses.replace(dataset, calm_epochs=2)
+    for epoch in (0, 1):
+        assert all(np.array_equal(calm[epoch, index][1], calm.read(index)) for index in range(len(calm)))
+    assert same(collect([collate([calm[2, 1]])]), collect([collate([dataset[2, 1]])]))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn.functional import ctc_loss
 
-from recognizer.data.dataset import Batch, load_batches
+from recognizer.data.dataset import Batch, BatchReader
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 from recognizer.progress import Progress
@@ -41,7 +41,7 @@ def make_learner(corpus: Any, folder: Path, changes: dict[str, Any]) -> Learner:
 
 
 def first_batch(learner: Learner) -> Batch:
-    return next(load_batches(learner.train.items, [[0, 1, 2]], 0, 0))
+    return next(BatchReader(learner.train.items, 0).read([[0, 1, 2]], 0))
 
 
 def weights(learner: Learner) -> torch.Tensor:

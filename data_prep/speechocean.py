@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from recognizer.data.manifest import Item
 from recognizer.data_prep.kaldi import Entry, Speakers, locate_recording, read_table
 from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.errors import InputError
+from recognizer.lexicon import bare_phone
 
 CORPUS = "speechocean"
 HALVES = ("train", "test")
@@ -96,7 +96,7 @@ def _pronounce(id: str, words: list[str], where: str, spoken: dict[str, dict[int
         if entry is None:
             raise InputError(f"{where}: no pronunciation of {word!r} in resource/text-phone or resource/lexicon.txt")
         for phone in entry.value.split():
-            bare = re.sub(r"[0-2]?(_[BIES])?$", "", phone)
+            bare = bare_phone(phone)
             if bare not in PHONES:
                 raise InputError(f"{entry.where}: {phone!r} is not an ARPAbet phone")
             phones.append(bare)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,10 +39,26 @@ class Bundle:
     recipe: RecipeConfig
     alphabet: Alphabet
     weights: Mapping[str, Tensor]
+    others: tuple[str, ...] = ()  # names of further files: models of the decoder, what the weights were trained on
+
+    def card(self) -> str:
+        """The text of the model card; empty where there is none."""
+        try:
+            return (self.folder / CARD).read_text(encoding="utf-8")
+        except OSError:
+            return ""
 
 
-def save_bundle(folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights: Mapping[str, Tensor], card: str) -> None:
+def save_bundle(
+    folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights: Mapping[str, Tensor], card: str, files: Mapping[str, Path] | None = None
+) -> None:
     """Write a bundle; whatever stood at ``folder`` stays until the new one is complete.
+
+    Args:
+        folder: where; an older bundle there is replaced.
+        recipe, alphabet, weights: what :func:`load_bundle` gives back.
+        card: text of the model card.
+        files: further files by the name that the recipe's decoder gives them; they are copied.
 
     Raises:
         BundleError: the disk is full or not writable, or ``folder`` holds something that is not a bundle.
@@ -66,7 +82,9 @@ def save_bundle(folder: Path, recipe: RecipeConfig, alphabet: Alphabet, weights:
         shutil.copymode(partial / CONFIG, partial / WEIGHTS)  # safetensors lets nobody else read its files
         alphabet.save(partial / ALPHABET)
         (partial / CARD).write_text(card, encoding="utf-8")
-        _write_contents(partial)
+        for name, path in (files or {}).items():
+            shutil.copyfile(path, partial / name)
+        _write_contents(partial, files or {})
         if folder.exists():
             folder.rename(old)
         partial.rename(folder)
@@ -88,23 +106,25 @@ def load_bundle(folder: str | Path) -> Bundle:
     from safetensors.torch import load_file
 
     folder = Path(folder)
-    _check_contents(folder)
+    names = _check_contents(folder)
     try:
         recipe = build(RecipeConfig, yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")))
         weights = load_file(folder / WEIGHTS)
     except (ConfigError, yaml.YAMLError, SafetensorError, OSError) as error:
         raise BundleError(f"{folder}: {' '.join(str(error).split())}") from None
-    return Bundle(folder, recipe, Alphabet.load(folder / ALPHABET, recipe.text.level), weights)
+    others = tuple(name for name in names if name not in (WEIGHTS, CONFIG, ALPHABET))
+    return Bundle(folder, recipe, Alphabet.load(folder / ALPHABET, recipe.text.level), weights, others)
 
 
-def _write_contents(folder: Path) -> None:
+def _write_contents(folder: Path, others: Iterable[str]) -> None:
     """List the files of a bundle with their SHA-256; the card is left out, since people may edit it."""
-    files = {name: _digest(folder / name) for name in (WEIGHTS, CONFIG, ALPHABET)}
+    files = {name: _digest(folder / name) for name in (WEIGHTS, CONFIG, ALPHABET, *others)}
     contents = {"format": FORMAT, "recognizer": __version__, "sha256": files}
     (folder / CONTENTS).write_text(json.dumps(contents, indent=1) + "\n")
 
 
-def _check_contents(folder: Path) -> None:
+def _check_contents(folder: Path) -> list[str]:
+    """Names of the files listed, each found to be as it was written."""
     if not folder.is_dir():
         raise BundleError(f"{folder}: no such bundle")
     try:
@@ -123,6 +143,7 @@ def _check_contents(folder: Path) -> None:
             raise BundleError(f"{folder / name}: is missing; copy the bundle anew")
         if _digest(folder / name) != files[name]:
             raise BundleError(f"{folder / name}: was altered since the bundle was made (its SHA-256 differs); copy the bundle anew")
+    return list(files)
 
 
 def _digest(path: Path) -> str:

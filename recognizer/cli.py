@@ -11,12 +11,21 @@ from collections.abc import Sequence
 from recognizer import __version__
 from recognizer.errors import RecognizerError
 
+DECODING = ("transcribe", "evaluate", "tune")  # commands that take decoder.KEY=VALUE anywhere
+DECODER_HELP = "decoder=greedy|beam, decoder.lm=FILE, decoder.lexicon=FILE, decoder.width=N ... change how the bundle decodes"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 some items failed, 2 nothing could be done, 130 interrupted."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = build_parser(words[0] if words else None)
+    decoding: list[str] = []
+    if words and words[0] in DECODING:
+        from recognizer.overrides import take_overrides
+
+        decoding, words = take_overrides(words)
     options, rest = parser.parse_known_args(words)
+    options.decoding = decoding
     if rest and not getattr(options, "takes_overrides", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if not hasattr(options, "run"):
@@ -51,8 +60,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     transcribe = commands.add_parser("transcribe", help="text from recordings or line images")
     transcribe.add_argument("sources", nargs="+", metavar="FILE", help="files, folders, globs; - reads paths from standard input")
     transcribe.add_argument("-b", "--bundle", required=True, help="folder of the recogniser")
-    transcribe.add_argument("-f", "--format", default="txt", help="txt or jsonl, or both: txt,jsonl (default: txt)")
+    formats = "txt, jsonl, json, tsv, srt, vtt, ctm, textgrid, alto, page; several: txt,srt (default: txt)"
+    transcribe.add_argument("-f", "--format", default="txt", help=formats)
     transcribe.add_argument("-o", "--output", metavar="DIR", help="write one file a source into DIR instead of printing")
+    _add_decoding(transcribe)
     _add_machine(transcribe)
     transcribe.set_defaults(run=_transcribe)
 
@@ -61,8 +72,30 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     evaluate.add_argument("manifest", help="manifest with transcripts")
     evaluate.add_argument("-o", "--output", metavar="DIR", help="write scores.json, hypotheses.jsonl and summary.txt into DIR")
     evaluate.add_argument("--json", action="store_true", help="print the scores as JSON rather than as a summary")
+    protocols = "strict, optional_silence, merged_silence (TIMIT), space, laia, kaldi, van (IAM)"
+    evaluate.add_argument("--protocol", metavar="NAME", help=f"count as published: {protocols}")
+    evaluate.add_argument("--allow-seen", action="store_true", help="score items that the recogniser was trained on")
+    _add_decoding(evaluate)
     _add_machine(evaluate)
     evaluate.set_defaults(run=_evaluate)
+
+    align = commands.add_parser("align", help="times of the words and symbols of known texts")
+    align.add_argument("bundle", help="folder of the recogniser")
+    align.add_argument("manifest", help="manifest with transcripts")
+    align.add_argument("-f", "--format", default="jsonl", help="as transcribe takes them (default: jsonl)")
+    align.add_argument("-o", "--output", metavar="DIR", help="write one file an item, named by its id, into DIR instead of printing")
+    _add_machine(align)
+    align.set_defaults(run=_align)
+
+    tune = commands.add_parser("tune", help="find the decoder's weights on development data and keep them in the bundle")
+    tune.add_argument("bundle", help="folder of the recogniser")
+    tune.add_argument("manifest", help="development items with transcripts; score others")
+    tune.add_argument("--metric", choices=("CER", "WER", "UER"), help="what to lower (default: WER with words, else that of the symbols)")
+    tune.add_argument("-o", "--output", metavar="DIR", help="write the tuned bundle to DIR and leave BUNDLE as it is")
+    tune.add_argument("--json", action="store_true", help="print what was tried as JSON")
+    tune.epilog = DECODER_HELP
+    _add_machine(tune)
+    tune.set_defaults(run=_tune)
 
     train = commands.add_parser("train", help="train a recogniser; takes Hydra overrides such as corpus.root=DIR trainer.epochs=20")
     train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings; see `recognizer train --show`")
@@ -87,7 +120,21 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print the whole outcome as JSON")
     audit.add_argument("-q", "--quiet", action="store_true", help="no progress")
     audit.set_defaults(run=_audit, takes_overrides=True)
+
+    lm = commands.add_parser("lm", help="n-gram language models: estimate, convert, interpolate, perplexity")
+    lm.set_defaults(run=_lm)
+    if command == "lm":
+        from recognizer.decoding.lm_command import add_lm_arguments
+
+        add_lm_arguments(lm)
     return parser
+
+
+def _add_decoding(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = DECODER_HELP
+    parser.add_argument("--nbest", type=_count, default=1, metavar="N", help="hypotheses a source (default 1; more with a beam only)")
+    hotword = "prefer a phrase, by so many nats (5 is much); repeatable"
+    parser.add_argument("--hotword", action="append", default=[], metavar="PHRASE:WEIGHT", help=hotword)
 
 
 def _add_machine(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +162,18 @@ def _evaluate(options: argparse.Namespace) -> int:
     return evaluate_bundle(options)
 
 
+def _align(options: argparse.Namespace) -> int:
+    from recognizer.aligning import align_bundle
+
+    return align_bundle(options)
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from recognizer.tuning import tune_bundle
+
+    return tune_bundle(options)
+
+
 def _train(options: argparse.Namespace) -> int:
     from recognizer.training.command import run_train
 
@@ -131,6 +190,12 @@ def _audit(options: argparse.Namespace) -> int:
     from recognizer.training.auditing import run_audit
 
     return run_audit(options)
+
+
+def _lm(options: argparse.Namespace) -> int:
+    from recognizer.decoding.lm_command import run_lm
+
+    return run_lm(options)
 
 
 if __name__ == "__main__":

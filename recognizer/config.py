@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from recognizer.calibration import Calibration
 from recognizer.strict import require
 
 Modality = Literal["audio", "line"]
@@ -17,9 +18,11 @@ class TextConfig:
     level: Literal["characters", "units"] = "characters"
     case: Literal["keep", "lower", "upper"] = "keep"
     drop: str = ""  # characters removed from the text before anything else
+    spaces: str = ""  # characters that become a space, such as a hyphen
 
     def __post_init__(self) -> None:
-        require(self.level == "characters" or not self.drop, "drop", "only applies to level=characters")
+        for key in ("drop", "spaces"):
+            require(self.level == "characters" or not getattr(self, key), key, "only applies to level=characters")
 
 
 @dataclass(frozen=True)
@@ -214,9 +217,36 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """How log-probs become labels."""
+    """How log-probs become labels. `recognizer tune` finds the weights; files are paths, or names within a bundle."""
 
-    kind: Literal["greedy"] = "greedy"
+    kind: Literal["greedy", "beam"] = "greedy"
+    width: int = 50  # prefixes kept in each frame; 1 without models is greedy
+    labels: int = 40  # most labels that a frame may append to a prefix
+    label_threshold: float = 12.0  # nats below the likeliest label of a frame; less likely ones are not appended
+    score_threshold: float = 25.0  # nats below the best prefix
+    blank_skip: float = 0.9999  # probability of the blank from which on a frame appends nothing; 1: never
+    lm: str | None = None  # n-gram model of words or of characters, as `recognizer lm` writes it
+    lm_weight: float = 0.5
+    char_lm: str | None = None  # n-gram model of characters (or units) beside a word model
+    char_lm_weight: float = 0.5
+    lexicon: str | None = None  # the words there are, and how they are spelt or pronounced
+    vocabulary: Literal["auto", "open", "closed"] = "auto"  # closed: only words of the lexicon or word model; auto: if there is a lexicon
+    unknown: float = -5.0  # nats added for a word outside the vocabulary
+    insertion: float = 0.0  # nats added for every word where words are known, else for every symbol
+    calibration: Calibration | None = None  # from evidence to confidence; found by `recognizer tune`
+
+    def __post_init__(self) -> None:
+        for key in ("width", "labels"):
+            require(getattr(self, key) >= 1, key, "must be positive")
+        for key in ("label_threshold", "score_threshold"):
+            require(getattr(self, key) > 0, key, "must be positive")
+        require(0 < self.blank_skip <= 1, "blank_skip", "is a probability")
+        for key in ("lm_weight", "char_lm_weight"):
+            require(0 <= getattr(self, key) < float("inf"), key, "cannot be negative")
+        for key in ("unknown", "insertion"):
+            require(abs(getattr(self, key)) < float("inf"), key, "must be a finite number")
+        known = bool(self.lexicon or self.lm)
+        require(self.vocabulary != "closed" or known, "vocabulary", "closed needs decoder.lexicon or a word model in decoder.lm")
 
 
 @dataclass(frozen=True)
@@ -247,6 +277,7 @@ class CorpusConfig:
     name: str = "corpus"
     root: str = "."  # folder that the manifests lie in
     train: str = "train.jsonl"  # relative to root
+    extra: tuple[str, ...] = ()  # further manifests to train on, relative to root
     dev: str = "dev.jsonl"
     text: TextConfig = field(default_factory=TextConfig)
     licence: str = "not stated"  # goes onto the model card

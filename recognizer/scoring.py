@@ -7,74 +7,141 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from recognizer.alphabet import Level
+from recognizer.config import TextConfig
 from recognizer.data.manifest import Item, load_manifest
-from recognizer.data.transcripts import target
-from recognizer.errors import ManifestError
+from recognizer.data.provenance import TRAINED_ON, Provenance
+from recognizer.data.transcripts import clean, target
+from recognizer.errors import ConfigError, ManifestError
+from recognizer.evaluation.protocols import Protocol, find_protocol
 from recognizer.evaluation.score import Report, Scored, render, score
-from recognizer.pipeline import Recognizer
+from recognizer.evaluation.trn import to_trn
+from recognizer.pipeline import Recognizer, Transcript
 from recognizer.progress import Progress
+from recognizer.strict import plain
+from recognizer.textforms import TEXT_FORM
+from recognizer.transcription import open_recognizer
 
 
-def evaluate(recognizer: Recognizer, items: Sequence[Item], progress: Progress | None = None) -> tuple[Report, list[Scored], list[str]]:
+@dataclass(frozen=True)
+class Evaluation:
+    """What recognising and scoring a manifest gave.
+
+    Attributes:
+        report: the error rates.
+        scored: each item that could be scored.
+        transcripts: what was recognised, one for each of ``scored``.
+        failures: one line for every item that could not be scored, with its reason.
+    """
+
+    report: Report
+    scored: list[Scored]
+    transcripts: list[Transcript]
+    failures: list[str]
+
+
+def evaluate(
+    recognizer: Recognizer, items: Sequence[Item], progress: Progress | None = None, protocol: Protocol | None = None, n_best: int = 1
+) -> Evaluation:
     """Recognise items and score them against their transcripts.
 
-    Transcripts are cleaned as those of training were (case, dropped characters, white space).
+    Transcripts are cleaned as those of training were (case, dropped characters, white space). Where a lexicon makes words of
+    units, words are scored against the text of the items.
 
-    Returns:
-        The report, each scored item, and one line for every item that could not be scored, with its reason.
+    Args:
+        recognizer: the recogniser, with its decoder.
+        items: of a manifest.
+        progress: told how far it is.
+        protocol: a published way of counting.
+        n_best: hypotheses in ``transcripts``.
 
     Raises:
         ManifestError: no item could be scored.
+        ConfigError: a protocol that does not fit.
     """
     text = recognizer.recipe.text
-    failures = [f"{item.id}: has no transcript {text.level!r}" for item in items if target(item, text) is None]
-    usable = [item for item in items if target(item, text) is not None]
+    wordy = text.level == "units" and recognizer.knows_words
+    level: Level = "characters" if wordy else text.level
+    references = [clean(item.text, TextConfig()) if wordy and item.text is not None else None if wordy else target(item, text) for item in items]
+    if protocol is not None:
+        protocol.require(level, [str(item.meta[TEXT_FORM]) for item in items if TEXT_FORM in item.meta])
+        if text.case != "keep" or text.drop or text.spaces:
+            raise ConfigError(f"protocol {protocol.name!r} keeps case and all characters, but this recogniser was trained with {text}")
+    failures = [f"{item.id}: has no transcript" for item, reference in zip(items, references, strict=True) if reference is None]
+    usable = [(item, reference) for item, reference in zip(items, references, strict=True) if reference is not None]
     scored: list[Scored] = []
-    for item, transcript in zip(usable, recognizer.transcribe(item.source for item in usable), strict=True):
+    transcripts: list[Transcript] = []
+    found = recognizer.transcribe((item.source for item, _ in usable), n_best)
+    for (item, reference), transcript in zip(usable, found, strict=True):
         if transcript.error is not None:
             failures.append(f"{item.id}: {transcript.error}")
             continue
-        reference = target(item, text) or ""
         joined = reference if isinstance(reference, str) else " ".join(reference)
         scored.append(Scored(item.id, joined, transcript.text, item.group, item.meta))
+        transcripts.append(transcript)
         if progress is not None:
             progress.update(f"{len(scored)}/{len(usable)} items")
     if not scored:
         raise ManifestError(f"no item could be scored; the first reason: {failures[0]}")
-    return score(scored, text.level), scored, failures
+    return Evaluation(score(scored, level, protocol), scored, transcripts, failures)
 
 
 def evaluate_bundle(options: argparse.Namespace) -> int:
     """Carry out the command; 1 if some item could not be scored."""
     items = load_manifest(options.manifest)
-    recognizer = Recognizer.load(options.bundle, options.device, options.precision, options.threads)
+    protocol = find_protocol(options.protocol) if options.protocol else None
+    recognizer = open_recognizer(options)
     progress = Progress(options.quiet)
+    _check_unseen(recognizer, items, options, progress)
     started = time.perf_counter()
-    report, scored, failures = evaluate(recognizer, items, progress)
+    outcome = evaluate(recognizer, items, progress, protocol, max(1, options.nbest))
     seconds = time.perf_counter() - started
-    for failure in failures:
+    for failure in outcome.failures:
         print(f"recognizer: {failure}", file=sys.stderr)
     record = {
         "bundle": str(options.bundle),
         "manifest": str(options.manifest),
-        "decoder": recognizer.recipe.decoder.kind,
-        "failed": failures,
-        **report.to_json(),
+        "decoder": recognizer.decoding.kind,
+        "decoding": plain(recognizer.decoding),
+        "failed": outcome.failures,
+        **outcome.report.to_json(),
     }
     if options.output:
-        _save(Path(options.output), record, scored, render(report))
-    print(json.dumps(record, ensure_ascii=False, indent=1) if options.json else render(report))
-    progress.line(f"{len(scored)} items in {seconds:.1f} s, {len(scored) / seconds:.1f} items/s")
-    return 1 if failures else 0
+        _save(Path(options.output), record, outcome, protocol)
+    print(json.dumps(record, ensure_ascii=False, indent=1) if options.json else render(outcome.report))
+    progress.line(f"{len(outcome.scored)} items in {seconds:.1f} s, {len(outcome.scored) / seconds:.1f} items/s")
+    return 1 if outcome.failures else 0
 
 
-def _save(folder: Path, record: dict[str, Any], scored: Sequence[Scored], summary: str) -> None:
+def _check_unseen(recognizer: Recognizer, items: Sequence[Item], options: argparse.Namespace, progress: Progress) -> None:
+    """Refuse to score what the recogniser was trained on; remark on what its training was stopped by."""
+    bundle = recognizer.bundle
+    if TRAINED_ON not in bundle.others:
+        progress.line("this bundle does not say what it was trained on: make sure that these items are not among it")
+        return
+    provenance = Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
+    seen = provenance.trained_on(items)
+    if seen and not options.allow_seen:
+        which = f"{len(seen)} items are among those the recogniser was trained on (first: {seen[0].id})"
+        raise ManifestError(f"{options.manifest}: {which}; score others, or say --allow-seen")
+    chosen = provenance.chosen_by(items)
+    if chosen:
+        progress.line(f"note: {len(chosen)} of these items chose the best epoch in training, which flatters the score a little")
+
+
+def _save(folder: Path, record: dict[str, Any], outcome: Evaluation, protocol: Protocol | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "scores.json").write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    (folder / "summary.txt").write_text(summary + "\n", encoding="utf-8")
-    lines = (json.dumps(asdict(item), ensure_ascii=False) for item in scored)
-    (folder / "hypotheses.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    files = {"scores.json": json.dumps(record, ensure_ascii=False, indent=1) + "\n", "summary.txt": render(outcome.report) + "\n"}
+    lines = []
+    for item, transcript in zip(outcome.scored, outcome.transcripts, strict=True):
+        scores = {key: round(getattr(transcript, key), 4) for key in ("score", "acoustic", "language", "bonus")}
+        others = [asdict(other) for other in transcript.alternatives]
+        lines.append(json.dumps({**asdict(item), **scores, **({"alternatives": others} if others else {})}, ensure_ascii=False))
+    files["hypotheses.jsonl"] = "".join(line + "\n" for line in lines)
+    files["ref.trn"], files["hyp.trn"] = to_trn(outcome.scored, outcome.report.level, protocol)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")

@@ -9,11 +9,14 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from recognizer.bundle import load_bundle
 from recognizer.config import Modality
+from recognizer.decoding.hotwords import parse_hotword
 from recognizer.errors import InputError
 from recognizer.features.audio_file import AUDIO_SUFFIXES
 from recognizer.features.image_file import IMAGE_SUFFIXES
-from recognizer.host import peak_memory
+from recognizer.host import peak_memory, prepare_host
+from recognizer.overrides import override_decoder
 from recognizer.pipeline import Recognizer, Transcript
 from recognizer.progress import Progress
 from recognizer.writers import Writer, choose_writers, write_file
@@ -40,10 +43,28 @@ def expand(sources: Sequence[str], modality: Modality) -> Iterator[str]:
             yield source
 
 
+def open_recognizer(options: argparse.Namespace) -> Recognizer:
+    """The recogniser that a command line asks for, its decoder changed by overrides and hotwords.
+
+    Raises:
+        RecognizerError: a damaged bundle, or settings that cannot be.
+    """
+    bundle = load_bundle(options.bundle)
+    hotwords = dict(parse_hotword(word) for word in options.hotword)
+    decoding = [*options.decoding]
+    if hotwords and not any(override.startswith("decoder=") for override in decoding):
+        decoding.append("decoder=beam")
+    prepare_host(options.threads)
+    decoder = override_decoder(bundle.recipe.decoder, decoding)
+    return Recognizer(bundle, options.device, options.precision, decoder=decoder, hotwords=hotwords, threads=options.threads)
+
+
 def transcribe_files(options: argparse.Namespace) -> int:
     """Carry out the command; 1 if some file could not be used, 2 if there was none to use."""
-    writers = choose_writers(options.format)
-    recognizer = Recognizer.load(options.bundle, options.device, options.precision, options.threads)
+    choose_writers(options.format)  # a misspelt one is told before a model is loaded
+    recognizer = open_recognizer(options)
+    writers = choose_writers(options.format, recognizer.recipe.modality)
+    times = any(writer.timed for writer in writers)
     progress = Progress(options.quiet)
     folder = Path(options.output) if options.output else None
     if folder is not None:
@@ -54,7 +75,7 @@ def transcribe_files(options: argparse.Namespace) -> int:
     started, done, failed, amount = time.perf_counter(), 0, 0, 0.0
     written: dict[str, str] = {}  # sources by the name their results have in the folder
     several = len(options.sources) > 1 or options.sources[0] == "-" or not Path(options.sources[0]).is_file()
-    for transcript in recognizer.transcribe(expand(options.sources, recognizer.recipe.modality)):
+    for transcript in recognizer.transcribe(expand(options.sources, recognizer.recipe.modality), max(1, options.nbest), times):
         done += 1
         try:
             if transcript.error is not None:

@@ -27,7 +27,8 @@ def items(glyphs) -> list[Item]:
 
 
 def test_the_rate_is_that_of_the_transcripts(recognizer, items) -> None:
-    report, scored, failures = evaluate(recognizer, items)
+    outcome = evaluate(recognizer, items)
+    report, scored, failures = outcome.report, outcome.scored, outcome.failures
     assert failures == [] and [s.id for s in scored] == [item.id for item in items]
     texts = [t.text for t in recognizer.transcribe(item.source for item in items)]
     assert [s.hypothesis for s in scored] == texts and [s.reference for s in scored] == [item.text for item in items]
@@ -38,13 +39,14 @@ def test_the_rate_is_that_of_the_transcripts(recognizer, items) -> None:
 
 
 def test_references_are_cleaned_as_in_training(recognizer, items) -> None:
-    (first, _), (second, _) = ((s[0], r) for r, s, _ in (evaluate(recognizer, [replace(items[1], text=t)]) for t in ("  ab\n c ", "ab c")))
+    (first, _), (second, _) = ((e.scored[0], e.report) for e in (evaluate(recognizer, [replace(items[1], text=t)]) for t in ("  ab\n c ", "ab c")))
     assert first.reference == second.reference == "ab c"
 
 
 def test_what_cannot_be_scored_is_named(recognizer, items, tmp_path) -> None:
     gone, mute = Item("gone", tmp_path / "gone.png", text="a"), replace(items[3], id="mute", text=None)
-    report, scored, failures = evaluate(recognizer, [gone, *items[:3], mute])
+    outcome = evaluate(recognizer, [gone, *items[:3], mute])
+    report, scored, failures = outcome.report, outcome.scored, outcome.failures
     assert report.items == len(scored) == 3
     assert failures == ["mute: has no transcript 'characters'", f"gone: {tmp_path / 'gone.png'}: no such file"]
     with pytest.raises(ManifestError, match="no item could be scored; the first reason: mute: has no transcript"):

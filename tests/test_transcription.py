@@ -13,6 +13,7 @@ import pytest
 import soundfile
 
 from recognizer.transcription import expand
+from recognizer.writers import WRITERS
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_a_name_that_is_not_utf8_comes_out_as_it_went_in(speech_run, recordings,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-f", "text"], "recognizer: --format: 'text' is not one of txt, jsonl; did you mean 'txt'?"),
+        (["-f", "text"], f"recognizer: --format: 'text' is not one of {', '.join(WRITERS)}; did you mean 'txt'?"),
         (["-o", "{in}/notes.txt"], "recognizer: {in}/notes.txt: cannot be made: File exists"),
         (["--device", "cdua"], "recognizer: device: 'cdua' is not auto, cpu, cuda or cuda:N"),
         (["-b", "{in}"], "recognizer: {in}: is not a bundle (bundle.json is missing)"),

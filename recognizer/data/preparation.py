@@ -9,7 +9,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
@@ -18,6 +18,7 @@ from recognizer.data.manifest import Item, load_manifest, save_manifest
 from recognizer.data.measurement import measure
 from recognizer.data.split import SplitPlan, divide
 from recognizer.errors import ConfigError, InputError, ManifestError, RecognizerError, nearest
+from recognizer.lexicon import Pronunciations, load_lexicon, pronounce
 
 PACKAGE = "recognizer.data_prep"
 STANDARD = ("train", "dev", "test")
@@ -70,6 +71,7 @@ def prepare(
     dev_every: int = 0,
     seed: int = 1,
     name: str | None = None,
+    lexicon: str | Path | None = None,
     drop: Callable[[InputError], None] | None = None,
     note: Callable[[str], None] | None = None,
     **options: Any,
@@ -80,6 +82,7 @@ def prepare(
         corpus: a key of :func:`corpora`.
         source: where the corpus lies; ``out``: a folder, made if need be.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
+        lexicon: pronouncing dictionary (:func:`~recognizer.lexicon.load_lexicon`) by which texts without units get phones.
         drop: told of every file or line left out; by default they are named on stderr.
         note: told remarks; by default they go to stderr.
         options: of the corpus, spelt as on the command line with underscores; repeatable ones take a list.
@@ -94,6 +97,7 @@ def prepare(
         raise ConfigError(_unknown(corpus, known))
     plan = SplitPlan(dev, test, dev_every, seed, name)
     parsed = _parse_options(known[corpus], options)
+    parsed.lexicon = Path(lexicon) if lexicon is not None else None
     return _prepare(known[corpus], Path(source), Path(out), plan, parsed, drop or _complain, note or _remark)
 
 
@@ -111,6 +115,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--dev-every", type=int, default=0, metavar="N", help="every N-th group in sorted order for dev.jsonl")
         splits.add_argument("--seed", type=int, default=1, help="another seed, another split (default 1)")
         splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl")
+        sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
         module.add_arguments(sub)
     choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, which knows better what to say than argparse
 
@@ -167,7 +172,10 @@ def _prepare(
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     options = argparse.Namespace(**{**vars(options), "out": out.absolute(), "seed": plan.seed, "drop": drop, "note": note})
-    items = measure(list(_unique(corpus.read(source.absolute(), options), drop)), drop)
+    found = _unique(corpus.read(source.absolute(), options), drop)
+    if options.lexicon is not None:
+        found = _pronounced(found, load_lexicon(options.lexicon), drop)
+    items = measure(list(found), drop)
     if not items:
         raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
     parts = divide(items, plan)
@@ -191,6 +199,17 @@ def _unique(items: Iterable[Item], drop: Callable[[InputError], None]) -> Iterat
         else:
             seen[item.id] = item.source
             yield item
+
+
+def _pronounced(items: Iterable[Item], lexicon: Pronunciations, drop: Callable[[InputError], None]) -> Iterator[Item]:
+    for item in items:
+        if item.units is not None or item.text is None:
+            yield item
+            continue
+        try:
+            yield replace(item, units=pronounce(item.text, lexicon))
+        except InputError as error:
+            drop(InputError(f"{item.source}: {error}"))
 
 
 def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Callable[[str], None]) -> None:

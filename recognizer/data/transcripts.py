@@ -18,8 +18,9 @@ def target(item: Item, config: TextConfig) -> str | tuple[str, ...] | None:
 def clean(text: str, config: TextConfig) -> str:
     """NFC, dropped characters out, white space collapsed to single spaces, case folded as configured."""
     text = unicodedata.normalize("NFC", text)
-    if config.drop:
-        dropped = dict.fromkeys(map(ord, unicodedata.normalize("NFC", config.drop)))
+    if config.drop or config.spaces:
+        dropped: dict[int, str | None] = dict.fromkeys(map(ord, unicodedata.normalize("NFC", config.drop)))
+        dropped |= dict.fromkeys(map(ord, unicodedata.normalize("NFC", config.spaces)), " ")
         text = unicodedata.normalize("NFC", text.translate(dropped))  # again: what stood on either side may combine
     return _case(" ".join(text.split()), config)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from recognizer.decoding.emissions import check_log_probs
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.errors import InputError
 
@@ -36,21 +37,13 @@ def greedy(log_probs: np.ndarray) -> Hypothesis:
     Raises:
         InputError: not of rank 2, fewer than two labels, or NaN or ``+inf`` in a frame, which is named.
     """
-    log_probs = np.asarray(log_probs)
-    if log_probs.ndim != 2:
-        raise InputError(f"log-probs have two axes, frames and labels; found shape {log_probs.shape}")
-    frames, labels = log_probs.shape
-    if labels < 2:
-        raise InputError(f"log-probs need at least two labels, the blank and one symbol; found {labels}")
-    if frames == 0:
+    log_probs = check_log_probs(log_probs)
+    if len(log_probs) == 0:
         return Hypothesis((), (), 0.0)
-    best = log_probs.max(axis=1)  # (T,); NaN and +inf both come through a maximum
-    bad = np.flatnonzero(np.isnan(best) | np.isposinf(best))
-    if bad.size:
-        raise InputError(f"log-probs are NaN or +inf in {bad.size} of {frames} frames, the first is frame {bad[0]}")
     path = log_probs.argmax(axis=1)  # (T,); numpy promises the first of equal maxima
     starts = _starts(path)
-    return Hypothesis(tuple(path[starts].tolist()), tuple(starts.tolist()), float(best.sum(dtype=np.float64)))
+    score = float(log_probs.max(axis=1).sum(dtype=np.float64))
+    return Hypothesis(tuple(path[starts].tolist()), tuple(starts.tolist()), score, score)
 
 
 def _starts(path: np.ndarray) -> np.ndarray:

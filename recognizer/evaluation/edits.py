@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -18,7 +18,10 @@ MATCH, SUBSTITUTION, DELETION, INSERTION = range(4)  # positions in KINDS
 
 
 class Edit(NamedTuple):
-    """One step of an alignment; an insertion has no reference token and a deletion no hypothesis token."""
+    """One step of an alignment.
+
+    An insertion has no reference token and a deletion no hypothesis token; nor has a match of an optional token left out.
+    """
 
     kind: Kind
     reference: str | None
@@ -65,21 +68,31 @@ class Counts:
         return self.errors / self.reference if self.reference else None
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Edit]:
+def align(reference: Sequence[str], hypothesis: Sequence[str], optional: Container[str] = ()) -> list[Edit]:
     """The alignment with the fewest errors (Levenshtein 1966), in order.
 
     Of the alignments with the fewest errors it is one with the most matches, so that the counts of each kind depend on
     the two sequences alone: ``ab`` for ``ba`` is a match, a deletion and an insertion, not two substitutions, as the
     weights of NIST sclite have it too. Where several still remain, read from the end: a match or substitution goes before a
     deletion, and a deletion before an insertion. Memory: a byte for every pair of a reference and a hypothesis token.
+
+    Args:
+        reference, hypothesis: tokens, (N,) and (M,).
+        optional: reference tokens that may be left out: their deletion is no error but counts as a match. Where there
+            are any, the alignment is the one of least weight that NIST ``sclite -D`` looks for, since published figures
+            were counted by it: 4 for a substitution, 3 for an insertion or deletion, 2 for leaving out an optional token.
     """
     labels: dict[str, int] = {}
     codes = [np.array([labels.setdefault(t, len(labels)) for t in tokens], np.int64) for tokens in (reference, hypothesis)]
+    free = np.array([token in optional for token in reference], np.bool_)
+    error = min(map(len, codes)) + 1  # one error outweighs all the matches there can be, each of which weighs -1
+    weights = (0, 4, 3, 3, 2) if free.any() else (-1, error, error, error, 0)
     expected, found = iter(reference), iter(hypothesis)
-    return [
-        Edit(KINDS[step], None if step == INSERTION else next(expected), None if step == DELETION else next(found))
-        for step in _steps(*codes).tolist()
-    ]
+    edits = []
+    for step in _steps(codes[0], codes[1], free, *weights).tolist():
+        edit = Edit(KINDS[step], None if step == INSERTION else next(expected), None if step == DELETION else next(found))
+        edits.append(edit._replace(kind="match") if step == DELETION and edit.reference in optional else edit)
+    return edits
 
 
 def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
@@ -97,25 +110,30 @@ def error_rate(pairs: Iterable[tuple[Sequence[Hashable], Sequence[Hashable]]]) -
 
 
 @njit(cache=True)
-def _steps(reference: np.ndarray, hypothesis: np.ndarray) -> np.ndarray:
-    """Kinds of the steps of the best alignment of codes (N,) and (M,), as positions in ``KINDS``."""
+def _steps(
+    reference: np.ndarray, hypothesis: np.ndarray, free: np.ndarray, match: int, substitution: int, insertion: int, deletion: int, omission: int
+) -> np.ndarray:
+    """Kinds of the steps of the lightest alignment of codes (N,) and (M,), as positions in ``KINDS``.
+
+    ``free`` (N,) says which deletions weigh as ``omission``; the other weights are those of the kinds.
+    """
     rows, columns = reference.size, hypothesis.size
-    error = min(rows, columns) + 1  # one error outweighs all the matches there can be, each of which costs -1
-    cost = np.arange(columns + 1) * error  # (M + 1,); entries right of j still belong to the row above
+    cost = np.arange(columns + 1) * insertion  # (M + 1,); entries right of j still belong to the row above
     back = np.empty((rows + 1, columns + 1), np.uint8)
     back[0, :] = INSERTION
     back[:, 0] = DELETION
     for i in range(1, rows + 1):
+        left_out = omission if free[i - 1] else deletion
         diagonal = cost[0]
-        cost[0] = i * error
+        cost[0] += left_out
         for j in range(1, columns + 1):
             same = reference[i - 1] == hypothesis[j - 1]
-            best = diagonal - 1 if same else diagonal + error
+            best = diagonal + match if same else diagonal + substitution
             step = MATCH if same else SUBSTITUTION
-            if cost[j] + error < best:
-                best, step = cost[j] + error, DELETION
-            if cost[j - 1] + error < best:
-                best, step = cost[j - 1] + error, INSERTION
+            if cost[j] + left_out < best:
+                best, step = cost[j] + left_out, DELETION
+            if cost[j - 1] + insertion < best:
+                best, step = cost[j - 1] + insertion, INSERTION
             diagonal = cost[j]
             cost[j] = best
             back[i, j] = step

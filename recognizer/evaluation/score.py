@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from recognizer.alphabet import SPACE, Level
+from recognizer.errors import InputError
 from recognizer.evaluation.bootstrap import SEED, Resampled, bootstrap
-from recognizer.evaluation.edits import KINDS, Counts, Edit, Kind, align
+from recognizer.evaluation.edits import KINDS, Counts, Edit, Kind
+from recognizer.evaluation.protocols import Applied, Protocol, describe_application
 from recognizer.evaluation.tokens import characters, units, words
+from recognizer.textforms import TEXT_FORM
 
 CONFUSIONS = 50  # kept in a report, of each kind of error
 
-# Error rates of each level, the finest tokens first.
-RATES: dict[Level, dict[str, Callable[[str], list[str]]]] = {
-    "characters": {"CER": characters, "WER": words},
-    "units": {"UER": units},
+# What is counted without a published protocol.
+PLAIN: dict[Level, Protocol] = {
+    "characters": Protocol("plain", "characters, and words as spaces separate them", "characters", {"CER": characters, "WER": words}),
+    "units": Protocol("plain", "units as they are", "units", {"UER": units}),
 }
 
 
@@ -36,7 +39,7 @@ class Scored:
 class ErrorRate:
     """Errors per reference token and the ends of its 95 % interval, as shares; None where they are not defined."""
 
-    name: str  # CER, WER or UER
+    name: str  # CER, WER, UER or PER
     counts: Counts
     rate: float | None
     low: float | None
@@ -87,6 +90,7 @@ class Report:
         rates: by name, the finest tokens first.
         groups: by name, items without a group last.
         confusions: of the finest tokens, the most frequent first.
+        protocol: the published protocol that was asked for, as it was applied.
     """
 
     level: Level
@@ -96,10 +100,11 @@ class Report:
     rates: dict[str, ErrorRate]
     groups: tuple[GroupCounts, ...]
     confusions: tuple[Confusion, ...]
+    protocol: Applied | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Ready for ``json.dump``; the keys and their order are always the same, undefined numbers are None."""
-        return {
+        """Ready for ``json.dump``; keys always come in the same order, undefined numbers are None; "protocol" is there if one was asked for."""
+        record = {
             "level": self.level,
             "items": self.items,
             "empty_references": self.empty_references,
@@ -108,20 +113,39 @@ class Report:
             "groups": [{"group": g.group, "items": g.items, "rates": {n: _flatten(c) for n, c in g.counts.items()}} for g in self.groups],
             "confusions": [asdict(c) for c in self.confusions],
         }
+        if self.protocol is not None:
+            record["protocol"] = {**asdict(self.protocol), "fingerprint": self.protocol.fingerprint}
+        return record
 
 
-def score(results: Sequence[Scored], level: Level, seed: int = SEED) -> Report:
-    """Score results: CER (spaces included) and WER with level "characters", UER with level "units".
+def score(results: Sequence[Scored], level: Level, protocol: Protocol | None = None, seed: int = SEED) -> Report:
+    """Score results: CER (spaces included) and WER with level "characters", UER with level "units", or as a protocol has it.
 
-    Rates are of the whole corpus: all errors by all reference tokens. ``seed`` is that of the intervals.
+    Rates are of the whole corpus: all errors by all reference tokens.
+
+    Args:
+        results: recognised items beside what they say.
+        level: of their transcripts.
+        protocol: one of :data:`~recognizer.evaluation.protocols.PROTOCOLS`; its fingerprint is part of the report.
+        seed: of the intervals.
+
+    Raises:
+        ConfigError, ManifestError: the protocol is not defined for transcripts of this level or form.
+        InputError: a transcript has a token that the protocol does not know; the item is named.
     """
+    rules = protocol or PLAIN[level]
+    forms = [str(result.meta[TEXT_FORM]) for result in results if TEXT_FORM in result.meta]
+    rules.require(level, forms)
     groups = [result.group for result in results]
     counts: dict[str, list[Counts]] = {}
     confusions: Counter[Edit] = Counter()
-    for number, (name, tokenise) in enumerate(RATES[level].items()):
+    for number, name in enumerate(rules.rates):
         counts[name] = []
         for result in results:
-            edits = align(tokenise(result.reference), tokenise(result.hypothesis))
+            try:
+                edits = rules.align(result.reference, result.hypothesis, name)
+            except InputError as error:
+                raise InputError(f"{result.id}: {error}") from None
             counts[name].append(Counts.of(edits))
             if number == 0:
                 confusions.update(edit for edit in edits if edit.kind != "match")
@@ -135,7 +159,15 @@ def score(results: Sequence[Scored], level: Level, seed: int = SEED) -> Report:
         rates={name: _measure_rate(name, items, groups, seed) for name, items in counts.items()},
         groups=_gather(counts, groups),
         confusions=_rank(confusions),
+        protocol=None if protocol is None else _apply(protocol, counts, forms),
     )
+
+
+def _apply(protocol: Protocol, counts: dict[str, list[Counts]], forms: Sequence[str]) -> Applied:
+    tokens = {name: sum(c.reference for c in items) for name, items in counts.items()}
+    rates = {name: [rate for c in items if (rate := c.rate) is not None] for name, items in counts.items()}
+    means = {name: sum(of_items) / len(of_items) if of_items else None for name, of_items in rates.items()}
+    return describe_application(protocol, len(next(iter(counts.values()))), tokens, forms, means)
 
 
 def _measure_rate(name: str, items: Sequence[Counts], groups: Sequence[str | None], seed: int) -> ErrorRate:
@@ -198,6 +230,11 @@ def _render_headlines(report: Report) -> str:
         lines.append(f"[95 % intervals from resampling {_render_resampled(report)}]")
     if report.empty_references:
         lines.append(f"Empty references: {report.empty_references}")
+    if report.protocol is not None:
+        applied = report.protocol
+        means = ", ".join(f"{name} {_percent(mean)}" for name, mean in applied.per_item.items())
+        lines += [f"Mean of the items: {means}", f"Protocol {applied.fingerprint}", f"  {applied.rules}"]
+        lines += [f"  {applied.remark}"] if applied.remark else []
     return "\n".join(lines)
 
 

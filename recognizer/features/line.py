@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
@@ -10,6 +12,17 @@ from recognizer.features.contrast import LEAST_CONTRAST, find_levels, flatten_pa
 from recognizer.features.deskew import deskew
 from recognizer.features.deslant import deslant
 from recognizer.features.margins import crop_margins
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the columns of a prepared line lie in its picture: column ``c`` begins at ``offset + c * scale`` pixels.
+
+    For a picture that was turned or sheared this holds at half its height, turning taken for a mere shift.
+    """
+
+    offset: float
+    scale: float
 
 
 def prepare_line(grey: np.ndarray, config: LineFeatures) -> np.ndarray:
@@ -23,16 +36,26 @@ def prepare_line(grey: np.ndarray, config: LineFeatures) -> np.ndarray:
         uint8 (``config.height``, W'), ink 255 on paper 0, W' >= 1, with the aspect ratio of the text. A picture
         without ink gives zeros.
     """
+    return place_line(grey, config)[0]
+
+
+def place_line(grey: np.ndarray, config: LineFeatures) -> tuple[np.ndarray, Placement]:
+    """As :func:`prepare_line`, and where the columns come from."""
     ink = normalise_contrast(orient_polarity(grey, config.polarity), config.contrast)
+    offset = 0.0
     if config.crop:
-        ink = crop_margins(ink)
-    if config.deskew:
-        ink = deskew(ink)
-    if config.deslant:
-        ink = deslant(ink)
+        ink, left = crop_margins(ink)
+        offset += left
+    for wanted, straighten in ((config.deskew, deskew), (config.deslant, deslant)):
+        if wanted:
+            straight = straighten(ink)
+            offset -= (straight.shape[1] - ink.shape[1]) / 2  # both keep the middle in the middle
+            ink = straight
     if config.crop and (config.deskew or config.deslant):
-        ink = crop_margins(ink)
-    return scale_height(ink, config.height)
+        ink, left = crop_margins(ink)
+        offset += left
+    strip = scale_height(ink, config.height)
+    return strip, Placement(offset, ink.shape[1] / strip.shape[1])
 
 
 def is_blank(line: np.ndarray) -> bool:

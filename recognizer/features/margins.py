@@ -9,23 +9,27 @@ MARGIN = 0.03  # paper left on each side, share of the height
 LEAST_HEIGHT = 1 / 3  # of the picture: a lone dash must not fill the line
 
 
-def crop_margins(line: np.ndarray) -> np.ndarray:
+def crop_margins(line: np.ndarray) -> tuple[np.ndarray, int]:
     """Cut empty margins off ``line``, uint8 (H, W), ink 255 on paper 0; a picture without ink comes back as it is.
 
     Connected pieces as large as a dot of an i (a square of H/20) decide where the text is. Smaller ones stretch
     that box when they are near it (H/2 sideways, H/4 up or down): a thin full stop, an accent. The rest is specks.
     At least a third of the height stays.
+
+    Returns:
+        The picture, and how many columns went on its left.
     """
     box = _text_box(line)
     if box is None:
-        return line
+        return line, 0
     height, width = line.shape
     top, bottom, left, right = box
     margin = max(1, round(MARGIN * height))
     missing = max(0, int(np.ceil(LEAST_HEIGHT * height)) - (bottom - top) - 2 * margin)
     top, bottom = top - margin - missing // 2, bottom + margin + (missing + 1) // 2
     top, bottom = max(0, top - max(0, bottom - height)), min(height, bottom + max(0, -top))
-    return line[top:bottom, max(0, left - margin) : min(width, right + margin)]
+    left = max(0, left - margin)
+    return line[top:bottom, left : min(width, right + margin)], left
 
 
 def _text_box(line: np.ndarray) -> tuple[int, int, int, int] | None:

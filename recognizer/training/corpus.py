@@ -34,8 +34,18 @@ class Part:
 
 
 def training_items(config: TrainConfig) -> list[Item]:
-    """The items of the training manifest, or the first few of them under ``trainer.overfit``."""
-    items = load_manifest(Path(config.corpus.root) / config.corpus.train)
+    """The items of the training manifests, or the first few of them under ``trainer.overfit``.
+
+    Raises:
+        TrainingError: two manifests share an id.
+    """
+    items: list[Item] = []
+    places: dict[str, str] = {}
+    for name in (config.corpus.train, *config.corpus.extra):
+        for item in load_manifest(Path(config.corpus.root) / name):
+            if places.setdefault(item.id, name) != name:
+                raise TrainingError(f"{name}: the id {item.id!r} is also in {places[item.id]}; ids of all training manifests together must differ")
+            items.append(item)
     return items[: config.trainer.overfit] if config.trainer.overfit else items
 
 

@@ -18,6 +18,7 @@ import yaml
 from recognizer.alphabet import Alphabet
 from recognizer.bundle import save_bundle
 from recognizer.config import TrainConfig
+from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.errors import TrainingError
 from recognizer.host import choose_device, peak_memory, prepare_host
 from recognizer.models.network import Network
@@ -61,6 +62,7 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
         progress.line(start_from(config.init, config, alphabet, network))
     run_dir = _open_run(config, resume)
     train_part, dev_part = audit_parts(config, alphabet, network, run_dir, progress)
+    _write_provenance(config, train_part, dev_part, run_dir)
     if config.init is None and not resume:  # a bundle brings the statistics that its weights were made for
         fit_statistics(config, train_part, network, progress)
     learner = Learner(config, network, train_part)
@@ -144,7 +146,8 @@ class _Run:
             record = self._record(error, time.perf_counter() - started)
             if improved:
                 card = first_card(self.config, self.run_dir, record, pairs)
-                save_bundle(self.run_dir / BUNDLE, self.config.recipe, self.alphabet, learner.network.state_dict(), card)
+                files = {TRAINED_ON: self.run_dir / TRAINED_ON}
+                save_bundle(self.run_dir / BUNDLE, self.config.recipe, self.alphabet, learner.network.state_dict(), card, files)
         with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         self._tell(record, pairs)
@@ -204,6 +207,16 @@ def _open_run(config: TrainConfig, resume: bool) -> Path:
     except OSError as error:
         raise TrainingError(f"{run_dir}: cannot write the run: {error.strerror}") from None
     return run_dir
+
+
+def _write_provenance(config: TrainConfig, train_part: Part, dev_part: Part, run_dir: Path) -> None:
+    """Say, in digests, what these weights see, and what those that they start from saw."""
+    provenance = Provenance.of(train_part.items.items, dev_part.items.items)
+    if config.init is not None:
+        earlier = Path(config.init) / TRAINED_ON
+        if earlier.exists():
+            provenance |= Provenance.parse(earlier.read_text(encoding="utf-8"))
+    (run_dir / TRAINED_ON).write_text(provenance.to_text(), encoding="utf-8")
 
 
 def _restore(learner: Learner, alphabet: Alphabet, run_dir: Path) -> None:

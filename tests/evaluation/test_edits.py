@@ -125,3 +125,28 @@ def test_error_rate_of_pairs_is_errors_by_reference_tokens():
     assert error_rate([((1, 2, 3), (1, 3)), ((4,), (5, 4))]) == 2 / 4  # labels do as tokens
     assert error_rate([([], ["a"])]) is None
     assert error_rate([]) is None
+
+
+def test_optional_tokens_are_left_out_for_nothing():
+    assert align("aba", "b", "a") == [Edit("match", "a", None), Edit("match", "b", "b"), Edit("match", "a", None)]
+    assert align("aba", "aba", "a") == align("aba", "aba")
+    assert Counts.of(align("ab", "ba", "a")) == Counts(matches=2, insertions=1)  # inserting one is an error all the same
+    assert Counts.of(align("ac", "b", "a")) == Counts(matches=1, substitutions=1)
+    assert align("ab", "b", "x") == align("ab", "b")
+
+
+def test_with_optional_tokens_the_weight_is_least_of_all_alignments():
+    def weigh(steps, reference):
+        left = iter(reference)
+        tokens = [None if step == "insertion" else next(left) for step in steps]
+        return sum({"match": 0, "substitution": 4, "insertion": 3, "deletion": 2 if token == "a" else 3}[step]
+                   for step, token in zip(steps, tokens, strict=True))
+
+    strings = ["".join(s) for n in range(5) for s in itertools.product("ab", repeat=n)]
+    for reference, hypothesis in itertools.product(strings, repeat=2):
+        edits = align(reference, hypothesis, optional="a")
+        steps = ["deletion" if e.hypothesis is None else e.kind for e in edits]
+        if "a" in reference:
+            assert weigh(steps, reference) == min(weigh(s, reference) for s in all_alignments(reference, hypothesis))
+        assert all(e.kind == "match" if e.reference == "a" else e.kind == "deletion" for e in edits if e.hypothesis is None)
+        assert "".join(e.reference or "" for e in edits) == reference and "".join(e.hypothesis or "" for e in edits) == hypothesis

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from recognizer.config import LineFeatures
 from recognizer.features.deskew import skew_degrees
 from recognizer.features.deslant import slant_shear
-from recognizer.features.line import is_blank, normalise_contrast, prepare_line
+from recognizer.features.line import is_blank, normalise_contrast, place_line, prepare_line
 from recognizer.features.margins import crop_margins
 
 PLAIN = LineFeatures(crop=False)
@@ -162,7 +162,7 @@ def test_scaling_keeps_thin_strokes() -> None:
 def test_crop_keeps_the_ink_and_a_margin() -> None:
     line = np.zeros((80, 600), dtype=np.uint8)
     line[30:60, 200:400] = 255
-    cropped = crop_margins(line)
+    cropped, _ = crop_margins(line)
     assert cropped.sum() == line.sum()
     assert cropped.shape == (34, 204)  # 3 % of the height on each side
 
@@ -176,8 +176,8 @@ def test_crop_ignores_specks_but_not_full_stops() -> None:
     with_specks[2:4, 500:502] = 255
     with_specks[70:72, 30:32] = 255
     with_specks[1, 210] = 255
-    assert np.array_equal(crop_margins(line), crop_margins(with_specks))
-    assert crop_margins(line).sum() == line.sum()
+    assert np.array_equal(crop_margins(line)[0], crop_margins(with_specks)[0])
+    assert crop_margins(line)[0].sum() == line.sum()
 
 
 def test_crop_never_blows_up_a_dash() -> None:
@@ -185,7 +185,7 @@ def test_crop_never_blows_up_a_dash() -> None:
     for top in (0, 40, 84):
         line[:] = 0
         line[top : top + 5, 100:140] = 255
-        cropped = crop_margins(line)
+        cropped, _ = crop_margins(line)
         assert cropped.shape[0] == 30
         assert cropped.sum() == line.sum()
 
@@ -193,7 +193,7 @@ def test_crop_never_blows_up_a_dash() -> None:
 def test_crop_leaves_empty_and_full_pictures() -> None:
     for value in (0, 255):
         line = np.full((20, 30), value, dtype=np.uint8)
-        assert np.array_equal(crop_margins(line), line)
+        assert np.array_equal(crop_margins(line)[0], line)
 
 
 @pytest.mark.parametrize("degrees", [-6.0, -2.5, 0.0, 1.0, 4.0, 8.0])
@@ -236,3 +236,21 @@ def test_every_step_leaves_its_input_alone() -> None:
     assert result.flags.writeable
     result[:] = 7
     assert np.array_equal(grey, before)
+
+
+@pytest.mark.parametrize("steps", [{}, {"deslant": True}, {"deskew": True, "deslant": True}, {"crop": False, "deslant": True}])
+@pytest.mark.parametrize("left", [10, 150])
+def test_columns_are_found_again_in_the_picture(steps: dict[str, bool], left: int) -> None:
+    """A tall bar among leaning strokes lies, at half its height, where its column in the prepared line says."""
+    ink = np.zeros((90, 600), dtype=np.uint8)
+    ink[20:70, left + 60 : left + 64] = ink[20:70, left + 160 : left + 170] = ink[20:70, left + 260 : left + 264] = 255
+    leaning = shear_rows(ink, 0.3) if "deslant" in steps else ink
+    middle = np.flatnonzero(leaning[45] & (np.arange(leaning.shape[1]) > 0))  # ink at half height
+    thick = middle[len(middle) // 2]
+    strip, placement = place_line(255 - leaning, LineFeatures(height=48, **steps))
+    profile = strip[strip.shape[0] // 2].astype(float)
+    inked = np.flatnonzero(profile > 128)
+    runs = np.split(inked, np.flatnonzero(np.diff(inked) > 1) + 1)
+    widest = max(runs, key=len)
+    assert placement.offset + (widest.mean() + 0.5) * placement.scale == pytest.approx(thick, abs=3.0)
+    assert np.array_equal(strip, prepare_line(255 - leaning, LineFeatures(height=48, **steps)))

@@ -1,0 +1,143 @@
+"""Hotwords: phrases that a decoder shall prefer, as an automaton over labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recognizer.alphabet import Alphabet
+from recognizer.errors import ConfigError, InputError
+
+
+@dataclass(frozen=True)
+class HotwordAutomaton:
+    """What each label adds to the score of a prefix while phrases are matched.
+
+    A phrase earns its weight little by little, label by label, so that its beginning survives pruning; what was earned is
+    taken back as soon as the match fails. Phrases begin and end at word boundaries: the separator, or the ends of the
+    utterance; between units every place is one.
+
+    Attributes:
+        target: (states, V) int32, the state after a label; state 0 matches nothing and stands at the beginning of a word.
+        gain: (states, V) float64, nats added by the label.
+        end: (states,) float64, nats added where the utterance ends.
+    """
+
+    target: np.ndarray
+    gain: np.ndarray
+    end: np.ndarray
+
+    @property
+    def most(self) -> float:
+        """The largest gain of one label, or 0."""
+        return max(0.0, float(self.gain.max(initial=0.0)))
+
+
+def parse_hotword(text: str) -> tuple[str, float]:
+    """``phrase:weight`` as written on a command line; the weight is in nats.
+
+    Raises:
+        ConfigError: no phrase, or no number after the last colon.
+    """
+    phrase, colon, weight = text.rpartition(":")
+    try:
+        value = float(weight)
+    except ValueError:
+        value = float("nan")
+    if not colon or not phrase.strip() or not np.isfinite(value):
+        raise ConfigError(f"--hotword {text!r}: write 'phrase:weight', the weight a number such as 5")
+    return phrase.strip(), value
+
+
+def build_hotwords(
+    phrases: Mapping[str, float], alphabet: Alphabet, spell: Mapping[str, Sequence[tuple[str, ...]]] | None = None
+) -> HotwordAutomaton:
+    """The automaton of some phrases.
+
+    Args:
+        phrases: weight of each phrase in nats; a negative one discourages it.
+        alphabet: with characters, a phrase is spelt as it stands; with units it is a sequence of units or, if ``spell`` gives
+            pronunciations of words, a sequence of words.
+        spell: pronunciations by word.
+
+    Raises:
+        InputError: the alphabet cannot spell a phrase.
+    """
+    size = len(alphabet)
+    separator = alphabet.encode(" ")[0] if alphabet.level == "characters" and " " in alphabet.symbols else 0
+    ways: dict[tuple[int, ...], float] = {}
+    for phrase, weight in phrases.items():
+        for way in _spell(phrase, alphabet, spell):
+            ways[way] = ways.get(way, 0.0) + weight
+    # a trie of the phrases; what a node holds is the most that its phrases have earned on the way to it
+    children: list[dict[int, int]] = [{}]
+    paths: list[tuple[int, ...]] = [()]
+    held, won = [0.0], [0.0]  # won: the weight of the phrase that is complete here
+    for way, weight in ways.items():
+        node = 0
+        for depth, label in enumerate(way, start=1):
+            if label not in children[node]:
+                children[node][label] = len(children)
+                children.append({})
+                paths.append(way[:depth])
+                held.append(-np.inf)
+                won.append(0.0)
+            node = children[node][label]
+            if depth < len(way):
+                held[node] = max(held[node], max(weight, 0.0) * depth / len(way))
+        won[node] = weight
+    dead = len(children)  # within a word that began no phrase
+    index = {path: node for node, path in enumerate(paths)}
+    # a complete phrase waits for the boundary that confirms it, holding its weight; between units it is confirmed at once
+    potential = [max(0.0 if h == -np.inf else h, w if separator else 0.0) for h, w in zip(held, won, strict=True)] + [0.0]
+    target, gain = np.empty((dead + 1, size), np.int32), np.zeros((dead + 1, size))
+    target[:, 0] = np.arange(dead + 1)
+    for state in range(dead + 1):
+        path = paths[state] if state < dead else None
+        for label in range(1, size):
+            after, reward = _step(path, label, index, won, separator, dead)
+            target[state, label] = after
+            gain[state, label] = reward + potential[after] - potential[state]
+    # the end of the utterance confirms what a separator would
+    end = np.zeros(dead + 1)
+    for state in range(dead):
+        confirmed = _step(paths[state], separator, index, won, separator, dead)[1] if separator else 0.0
+        end[state] = confirmed - potential[state]
+    return HotwordAutomaton(target, gain, end)
+
+
+def _step(
+    path: tuple[int, ...] | None, label: int, index: Mapping[tuple[int, ...], int], won: Sequence[float], separator: int, dead: int
+) -> tuple[int, float]:
+    """State after a label, and the weight of phrases that it confirms."""
+    if not separator:  # every place is a boundary: the longest end of what was matched that begins a phrase
+        longer = (*(path or ()), label)
+        starts = range(len(longer))
+        after = next((index[longer[i:]] for i in starts if longer[i:] in index), 0)
+        return after, sum(won[index[longer[i:]]] for i in starts if longer[i:] in index)
+    if path is None:
+        return (0 if label == separator else dead), 0.0
+    longer = (*path, label)
+    begins = [0, *(i + 1 for i, symbol in enumerate(longer) if symbol == separator)]
+    after = next((index[longer[i:]] for i in begins if longer[i:] in index), dead)
+    if label != separator:
+        return after, 0.0
+    confirmed = [i for i in [0, *(i + 1 for i, symbol in enumerate(path) if symbol == separator)] if path[i:] in index]
+    return after, sum(won[index[path[i:]]] for i in confirmed if path[i:])
+
+
+def _spell(phrase: str, alphabet: Alphabet, spell: Mapping[str, Sequence[tuple[str, ...]]] | None) -> list[tuple[int, ...]]:
+    if alphabet.level == "characters" or spell is None:
+        try:
+            return [tuple(alphabet.encode(phrase))]
+        except InputError as error:
+            raise InputError(f"hotword {phrase!r}: {error}") from None
+    ways: list[tuple[int, ...]] = [()]
+    for word in phrase.split():
+        found = next((spell[w] for w in (word, word.upper(), word.lower()) if w in spell), None)
+        if found is None:
+            raise InputError(f"hotword {phrase!r}: {word!r} is not in the lexicon")
+        ways = [way + tuple(alphabet.encode(list(spelt))) for way in ways for spelt in found]
+    return ways

@@ -1,0 +1,178 @@
+"""`recognizer lm`: language models estimated from text, converted, interpolated and tried on text."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recognizer.errors import ConfigError
+from recognizer.progress import Progress, duration
+
+if TYPE_CHECKING:
+    from recognizer.decoding.ngram import NgramModel, Perplexity
+
+
+def add_lm_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("inputs", nargs="+", metavar="TEXT", help="text files (plain or gzip; - is standard input), or one model to convert")
+    parser.add_argument("-o", "--output", metavar="FILE", help="the model: NAME.arpa, NAME.arpa.gz, or binary as NAME.ngram")
+    parser.add_argument("--perplexity", metavar="MODEL", help="print how well this model predicts the text instead of making one")
+    made = parser.add_argument_group("estimation")
+    made.add_argument("--order", type=int, metavar="N", help="the longest n-gram (default: 3, of characters 6)")
+    made.add_argument("--level", choices=("words", "characters"), default="words", help="what a symbol is (default: words)")
+    made.add_argument("--prune", default="0", metavar="N,N,...", help="for each order, drop n-grams that occur so often or less, such as 0,0,1")
+    made.add_argument("--vocabulary", metavar="N|FILE", help="keep the N most frequent symbols, or those of a file, one a line")
+    made.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="memory for counting, the rest goes to disk (default: 1)")
+    made.add_argument("--temporary", metavar="DIR", help="folder for what does not fit into memory")
+    text = parser.add_argument_group("text")
+    text.add_argument("--running", action="store_true", help="cut running text into sentences; by default a line is a sentence")
+    text.add_argument("--case", choices=("keep", "lower", "upper"), default="keep")
+    text.add_argument("--drop", default="", metavar="CHARS", help="characters to drop")
+    text.add_argument("--spaces", default="", metavar="CHARS", help="characters that become a space")
+    text.add_argument("--drop-punctuation", action="store_true", help="drop punctuation and symbols but apostrophes and hyphens within words")
+    mixed = parser.add_argument_group("interpolation")
+    mixed.add_argument("--interpolate", metavar="MODEL", help="interpolate with another model")
+    mixed.add_argument("--weight", default="auto", metavar="W", help="weight of that model, 0 to 1, or auto: the best on --heldout (default: auto)")
+    mixed.add_argument("--heldout", metavar="TEXT", help="text that neither model has seen, for --weight auto")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors and results only")
+
+
+def run_lm(options: argparse.Namespace) -> int:
+    """Carry out the command.
+
+    Raises:
+        ConfigError: options that are wrong or do not go together; before anything is read.
+        InputError: a file cannot be read or written.
+    """
+    from recognizer.decoding.ngram_file import is_model, load_ngram, save_ngram
+
+    if options.perplexity:
+        for name in ("output", "interpolate", "heldout"):
+            if getattr(options, name):
+                raise ConfigError(f"--{name}: makes a model; --perplexity only tries one")
+        print(render_perplexity(load_ngram(options.perplexity).perplexity(_sentences(options, options.inputs))))
+        return 0
+    _check(options)
+    progress = Progress(options.quiet)
+    started = time.perf_counter()
+    models = [path for path in options.inputs if path != "-" and is_model(path)]
+    if models and len(options.inputs) > 1:
+        raise ConfigError(f"{models[0]}: is a model, and a model is the only input; name another with --interpolate")
+    model = load_ngram(models[0]) if models else _estimate(options, progress)
+    if options.interpolate:
+        model = _mix(options, model, progress)
+    save_ngram(model, options.output)
+    print(describe(model, Path(options.output)))
+    progress.line(f"done in {duration(time.perf_counter() - started)}")
+    return 0
+
+
+def describe(model: NgramModel, path: Path) -> str:
+    """Lines that say what a model holds and how large its file is."""
+    from recognizer.decoding.ngram_trie import list_grams
+
+    counts = ", ".join(f"{len(grams.ids)}" for grams in list_grams(model))
+    return (
+        f"{path}: {model.order}-gram model of {model.level}, {len(model.symbols)} symbols\nn-grams      {counts}\nbytes        {path.stat().st_size}"
+    )
+
+
+def render_perplexity(result: Perplexity) -> str:
+    """Lines with the perplexities and what they are of."""
+    return (
+        f"sentences                     {result.sentences}\n"
+        f"tokens                        {result.tokens}\n"
+        f"unknown tokens                {result.unknown}\n"
+        f"log10 probability             {result.log_prob / math.log(10):.4f}\n"
+        f"perplexity                    {result.including_unknown:.4f}\n"
+        f"perplexity of known tokens    {result.excluding_unknown:.4f}"
+    )
+
+
+def _check(options: argparse.Namespace) -> None:
+    from recognizer.decoding.ngram_estimate import check_prune
+
+    if not options.output:
+        raise ConfigError("--output: name the file of the model, such as -o lm.ngram (or ask for the --perplexity of a model)")
+    if options.memory <= 0:
+        raise ConfigError(f"--memory: {options.memory} is not more than 0")
+    if options.temporary and not Path(options.temporary).is_dir():
+        raise ConfigError(f"--temporary: {options.temporary}: no such folder")
+    check_prune(_thresholds(options.prune), _order(options))
+    if options.interpolate:
+        if _weight(options.weight) is None and not options.heldout:
+            raise ConfigError("--weight: auto needs a text to fit it on: give --heldout TEXT, or a weight from 0 to 1")
+    elif options.heldout:
+        raise ConfigError("--heldout: is for --interpolate")
+
+
+def _estimate(options: argparse.Namespace, progress: Progress) -> NgramModel:
+    from recognizer.decoding.ngram_estimate import estimate_ngram
+
+    return estimate_ngram(
+        _sentences(options, options.inputs),
+        order=_order(options),
+        level=options.level,
+        prune=_thresholds(options.prune),
+        vocabulary=_vocabulary(options.vocabulary),
+        memory=int(options.memory * 2**30),
+        folder=options.temporary,
+        say=progress.line,
+    )
+
+
+def _mix(options: argparse.Namespace, model: NgramModel, progress: Progress) -> NgramModel:
+    from recognizer.decoding.ngram_file import load_ngram
+    from recognizer.decoding.ngram_mix import fit_weight, mix_ngrams
+
+    other = load_ngram(options.interpolate)
+    weight = _weight(options.weight)
+    if weight is None:
+        weight = fit_weight(model, other, _sentences(options, [options.heldout]))
+    progress.line(f"weight of {options.interpolate}: {weight:.4f}")
+    return mix_ngrams(model, other, weight)
+
+
+def _sentences(options: argparse.Namespace, paths: list[str]) -> Iterator[str]:
+    from recognizer.config import TextConfig
+    from recognizer.decoding.ngram_text import read_sentences
+
+    config = TextConfig(case=options.case, drop=options.drop, spaces=options.spaces)
+    return read_sentences(paths, config, options.running, not options.drop_punctuation)
+
+
+def _order(options: argparse.Namespace) -> int:
+    return options.order if options.order is not None else 3 if options.level == "words" else 6
+
+
+def _thresholds(words: str) -> list[int]:
+    try:
+        return [int(word) for word in words.replace(",", " ").split()]
+    except ValueError:
+        raise ConfigError(f"--prune: {words!r} is not whole numbers such as 0,0,1") from None
+
+
+def _weight(word: str) -> float | None:
+    """None for "auto"."""
+    if word == "auto":
+        return None
+    try:
+        weight = float(word)
+    except ValueError:
+        weight = -1.0
+    if not 0 <= weight <= 1:
+        raise ConfigError(f"--weight: {word!r} is not auto or a number from 0 to 1")
+    return weight
+
+
+def _vocabulary(word: str | None) -> int | list[str] | None:
+    if word is None or word.isdecimal():
+        return None if word is None else int(word)
+    from recognizer.decoding.ngram_text import open_text
+
+    with open_text(word) as lines:
+        return [line.rstrip("\r\n") for line in lines]

@@ -1,0 +1,162 @@
+"""Language models on disk: the binary form, which is mapped into memory rather than read, or ARPA."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from recognizer import __version__
+from recognizer.decoding.ngram import SPECIAL, NgramModel
+from recognizer.decoding.ngram_arpa import load_arpa, save_arpa
+from recognizer.decoding.ngram_text import GZIP
+from recognizer.errors import InputError
+
+MAGIC = b"\x89recognizer-ngram\n"  # not UTF-8, so that no text begins like this
+FORMAT = 1  # raised when older code could not read a new file
+ALIGNMENT = 64  # bytes
+DTYPES = {"first": "<i8", "symbol": "<i4", "log_prob": "<f4", "target": "<i4", "backoff": "<f4", "fallback": "<i4"}
+
+
+def load_ngram(path: str | Path) -> NgramModel:
+    """Open a model, whatever its name: binary, ARPA or gzipped ARPA.
+
+    The arrays of a binary model are read-only and mapped into memory: pages are read when they are first asked for, and
+    processes on one machine share them. The file must not be changed while it is open.
+
+    Raises:
+        InputError: no such file, or neither a model nor an intact one; the message names the file.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            begin = file.read(len(MAGIC))
+            if begin == MAGIC:
+                return _map(path, file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
+    return load_arpa(path)
+
+
+def is_model(path: str | Path) -> bool:
+    """Whether a file begins as a model does rather than as other text; damaged ones count as well."""
+    try:
+        with Path(path).open("rb") as file:
+            begin = file.read(1 << 16)
+        if begin.startswith(GZIP):
+            begin = zlib.decompressobj(wbits=31).decompress(begin, 1 << 16)
+    except (OSError, zlib.error):
+        return False
+    return begin.startswith(MAGIC) or any(line.strip() == b"\\data\\" for line in begin.split(b"\n"))
+
+
+def save_ngram(model: NgramModel, path: str | Path) -> None:
+    """Write a model: ARPA if the name ends in ``.arpa`` or ``.arpa.gz``, else binary. The file appears whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.name.endswith((".arpa", ".arpa.gz")):
+            save_arpa(model, path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            with partial.open("wb") as file:
+                _write(model, file)
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def _write(model: NgramModel, file: BinaryIO) -> None:
+    """Magic, length of the header (8 bytes, little-endian), header (JSON), symbols and arrays at their offsets.
+
+    Symbols are UTF-8 and end in a line feed each, which no symbol holds. Offsets are counted from the end of the header.
+    """
+    if any("\n" in symbol for symbol in model.symbols):
+        raise InputError("a symbol of the model holds a line feed, which no file of models can hold")
+    text_of_symbols = "".join(symbol + "\n" for symbol in model.symbols).encode()
+    arrays = {name: np.ascontiguousarray(getattr(model, name), dtype=dtype) for name, dtype in DTYPES.items()}
+    sizes = {"symbols": len(text_of_symbols)} | {name: each.nbytes for name, each in arrays.items()}
+    offsets, end = {}, 0
+    for name, size in sizes.items():
+        offsets[name] = end
+        end += -(-size // ALIGNMENT) * ALIGNMENT
+    header: dict[str, Any] = {
+        "format": FORMAT,
+        "recognizer": __version__,
+        "order": model.order,
+        "level": model.level,
+        "start": model.start,
+        "vocabulary": len(model.symbols),
+        "lengths": {name: len(each) for name, each in arrays.items()},
+        "offsets": offsets,
+        "symbol_bytes": sizes["symbols"],
+        "bytes": end,
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-(len(MAGIC) + 8 + len(text)) % ALIGNMENT)
+    file.write(MAGIC + len(text).to_bytes(8, "little") + text)
+    for name, data in [("symbols", text_of_symbols), *((name, each.tobytes()) for name, each in arrays.items())]:
+        file.write(data)
+        file.write(bytes(-sizes[name] % ALIGNMENT))
+
+
+def _map(path: Path, file: BinaryIO) -> NgramModel:
+    damaged = InputError(f"{path}: is damaged or cut short; make the language model again or copy it anew")
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(8), "little")
+    if length > size:
+        raise damaged
+    try:
+        header = json.loads(file.read(length))
+        version = int(header["format"])
+    except (ValueError, KeyError, TypeError):
+        raise damaged from None
+    if version > FORMAT:
+        made = header.get("recognizer", "unknown")
+        raise InputError(f"{path}: was made by a newer version ({made}, format {version}); this is {__version__}, format {FORMAT}: upgrade")
+    base = len(MAGIC) + 8 + length
+    try:
+        if size != base + header["bytes"]:
+            raise damaged
+        file.seek(base + header["offsets"]["symbols"])
+        symbols = tuple(file.read(header["symbol_bytes"]).decode().split("\n")[:-1])
+        whole = np.memmap(path, dtype=np.uint8, mode="r")
+        arrays: dict[str, np.ndarray] = {}
+        for name, dtype in DTYPES.items():
+            begin = base + header["offsets"][name]
+            arrays[name] = np.asarray(whole[begin : begin + header["lengths"][name] * np.dtype(dtype).itemsize]).view(dtype)
+        model = NgramModel(order=header["order"], level=header["level"], symbols=symbols, start=header["start"], **arrays)
+    except (KeyError, TypeError, ValueError):
+        raise damaged from None
+    if not _fits(model, header["vocabulary"]):
+        raise damaged
+    return model
+
+
+def _fits(model: NgramModel, vocabulary: int) -> bool:
+    """Whether lengths and corners agree; looking at every number would read the whole file."""
+    states, arcs = len(model.backoff), len(model.symbol)
+    return (
+        len(model.symbols) == vocabulary
+        and model.symbols[:3] == SPECIAL
+        and model.level in ("characters", "words")
+        and isinstance(model.order, int)
+        and len(model.first) == states + 1
+        and len(model.fallback) == states > model.start >= 0
+        and len(model.log_prob) == len(model.target) == arcs
+        and (int(model.first[0]), int(model.first[1]), int(model.first[-1])) == (0, vocabulary, arcs)
+        and math.isfinite(float(model.log_prob[0]))
+    )

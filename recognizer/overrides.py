@@ -1,0 +1,53 @@
+"""Settings of a decoder given on a command line: ``decoder=beam decoder.lm=words.ngram``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recognizer.config import DecoderConfig
+from recognizer.errors import ConfigError, nearest
+from recognizer.strict import build, plain
+
+PATTERN = re.compile(r"decoder(\.[^=]*)?=.*", re.DOTALL)
+
+
+def take_overrides(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Divide the words of a command line into overrides of the decoder and the rest."""
+    overrides = [word for word in words if PATTERN.fullmatch(word)]
+    return overrides, [word for word in words if word not in overrides]
+
+
+def override_decoder(base: DecoderConfig, overrides: Iterable[str]) -> DecoderConfig:
+    """``base`` with some settings changed; naming a model or a lexicon asks for a beam.
+
+    Args:
+        base: the bundle's settings.
+        overrides: ``decoder=KIND`` or ``decoder.KEY=VALUE``, the value as YAML; files are looked for
+            in the working directory before the bundle.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one) or a value that it refuses.
+    """
+    values: dict[str, Any] = plain(base)
+    chosen: set[str] = set()
+    for override in overrides:
+        name, _, text = override.partition("=")
+        key = name.partition(".")[2] or "kind"
+        if key not in values:
+            raise ConfigError(f"{name}: no such key{nearest(key, values)}")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if isinstance(value, str) and key in ("lm", "char_lm", "lexicon") and Path(value).is_file():
+            value = str(Path(value).absolute())
+        values[key] = value
+        chosen.add(key)
+    if chosen & {"lm", "char_lm", "lexicon"} and "kind" not in chosen:
+        values["kind"] = "beam"
+    return build(DecoderConfig, values, "decoder")

@@ -1,0 +1,105 @@
+"""Confidence: posteriors of an N-best list against alignments tried by hand and by brute force, peaks, and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recognizer.calibration import Calibration, Logistic
+from recognizer.decoding.alignment import Alignment, viterbi_align
+from recognizer.decoding.confidence import combine, confidence, log_odds, peaks, posteriors, word_confidence, word_peaks
+from recognizer.errors import InputError
+
+
+def scored(*pairs: tuple[str, float]) -> list[tuple[str, float]]:
+    """Hypotheses with log scores of the given probabilities."""
+    return [(text, math.log(probability)) for text, probability in pairs]
+
+
+def test_posteriors_by_hand() -> None:
+    assert posteriors(scored(("cat", 0.5), ("cut", 0.3), ("at", 0.2))).tolist() == pytest.approx([0.8, 0.7, 1.0])
+    # the scale of the scores does not matter, nor that they are far below what a double's exponential holds
+    shifted = [(text, score - 5000) for text, score in scored(("cat", 0.5), ("cut", 0.3), ("at", 0.2))]
+    assert posteriors(shifted).tolist() == pytest.approx([0.8, 0.7, 1.0])
+
+
+def test_an_insertion_does_not_hurt_what_stands_around_it() -> None:
+    assert posteriors(scored(("ab", 0.6), ("axb", 0.4))).tolist() == pytest.approx([1.0, 1.0])
+    assert posteriors(scored(("ba", 0.6), ("ab", 0.4))).sum() == pytest.approx(1.6)  # one of the two is kept
+
+
+def test_words_are_symbols_too() -> None:
+    n_best = [(("the", "cat"), math.log(0.75)), (("the", "cats"), math.log(0.25))]
+    assert posteriors(n_best).tolist() == pytest.approx([1.0, 0.75])
+
+
+def test_lists_of_one_and_of_nothing() -> None:
+    assert posteriors([((3, 1), -9.0)]).tolist() == [1.0, 1.0]
+    assert posteriors([((), -1.0), ((1,), -2.0)]).shape == (0,)
+    assert posteriors([((1,), 0.0), ((), 0.0), ((2,), -math.inf)]).tolist() == [0.5]
+    for n_best in ([], [((1,), -math.inf)], [((1,), math.nan)]):
+        with pytest.raises(InputError, match="at least one hypothesis, and a finite score"):
+            posteriors(n_best)
+
+
+def best_matches(best: str, other: str) -> tuple[int, int]:
+    """Errors and, negative, matches of the best alignment, by trying all of them."""
+    if not best or not other:
+        return len(best) + len(other), 0
+    same = best[0] == other[0]
+    errors, matches = best_matches(best[1:], other[1:])
+    through = (errors, matches - 1) if same else (errors + 1, matches)
+    return min(through, *((e + 1, m) for e, m in (best_matches(best[1:], other), best_matches(best, other[1:]))))
+
+
+@given(st.text("abc", max_size=5), st.text("abc", max_size=5))
+@settings(max_examples=150, deadline=None)
+def test_as_many_are_kept_as_the_best_alignment_matches(best: str, other: str) -> None:
+    kept = posteriors([(best, 0.0), (other, 0.0)]) == 1.0
+    assert kept.sum() == -best_matches(best, other)[1]
+    # what is kept stands in the other in the same order
+    places = iter(other)
+    assert all(symbol in places for symbol, keep in zip(best, kept, strict=True) if keep)
+
+
+def test_peaks_are_taken_within_the_run() -> None:
+    table = np.log([[0.1, 0.8, 0.1], [0.2, 0.7, 0.1], [0.05, 0.9, 0.05], [0.3, 0.1, 0.6]])
+    alignment = Alignment((1, 2), (0, 3), (2, 4), 0.0)
+    assert peaks(table, alignment).tolist() == pytest.approx([0.8, 0.6])
+    assert word_peaks(np.array([0.9, 0.2, 0.7]), [(0, 2), (2, 3)]).tolist() == [0.2, 0.7]
+    assert peaks(table, Alignment((), (), (), 0.0)).shape == word_peaks(np.empty(0), []).shape == (0,)
+
+
+def test_without_a_calibration_it_is_the_product() -> None:
+    table = np.log([[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
+    n_best = [((1, 2), math.log(0.75)), ((1,), math.log(0.25))]
+    alignment = viterbi_align(table, (1, 2))
+    assert confidence(n_best, table, alignment).tolist() == pytest.approx([0.8, 0.75 * 0.6])
+    words = [(("a b",), math.log(0.5)), (("a",), math.log(0.5))]
+    assert word_confidence(words, table, alignment, [(0, 2)]).tolist() == pytest.approx([0.5 * 0.6])
+    with pytest.raises(InputError, match="has 2 labels, its alignment has 1"):
+        confidence(n_best, table, viterbi_align(table, (1,)))
+    with pytest.raises(InputError, match="has 1 words, there are 2 spans"):
+        word_confidence(words, table, alignment, [(0, 1), (1, 2)])
+
+
+def test_a_calibration_is_a_logistic_regression_in_log_odds() -> None:
+    calibration = Calibration(tokens=Logistic(0.0, 1.0, 0.0), words=Logistic(2.0, 0.5, -1.0))
+    table = np.log([[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
+    n_best = [((1, 2), math.log(0.75)), ((1,), math.log(0.25))]
+    alignment = viterbi_align(table, (1, 2))
+    assert confidence(n_best, table, alignment, calibration).tolist() == pytest.approx([0.8, 0.6])
+    odds = 2.0 * math.log(3) + 0.5 * math.log(1.5) - 1.0
+    words = word_confidence([(("a b",), math.log(0.75)), (("a",), math.log(0.25))], table, alignment, [(0, 2)], calibration)
+    assert words.tolist() == pytest.approx([1 / (1 + math.exp(-odds))])
+
+
+def test_certainty_has_a_limit() -> None:
+    odds = log_odds(np.array([0.0, 0.5, 1.0]))
+    assert np.isfinite(odds).all() and odds[1] == 0 and odds[0] == pytest.approx(-odds[2])
+    sure = combine(np.ones(2), np.array([0.0, 1.0]), Logistic(50.0, 50.0, 0.0))
+    assert np.isfinite(sure).all() and (sure >= 0).all() and (sure <= 1).all()

@@ -1,0 +1,119 @@
+"""`recognizer lm`: what it writes, what it prints, what it refuses."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from recognizer.decoding.ngram_estimate import estimate_ngram
+from recognizer.decoding.ngram_file import load_ngram, save_ngram
+from recognizer.decoding.ngram_mix import fit_weight, mix_ngrams
+
+TEXT = "The cat sat.\nThe dog sat!\nA cat and a dog\n"
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "b.txt").write_text("a dog sat\nthe bird sat\n")
+    return tmp_path / "a.txt"
+
+
+def test_a_model_is_estimated_and_described(cli, text, tmp_path) -> None:
+    out = tmp_path / "lm.ngram"
+    outcome = cli("lm", text, tmp_path / "b.txt", "-o", out, "--order", 3, "--case", "lower", "--drop", ".!", "--prune", "0,0,1", "--vocabulary", 4)
+    assert outcome.code == 0
+    sentences = [line.lower().translate({46: None, 33: None}) for line in [*TEXT.splitlines(), "a dog sat", "the bird sat"]]
+    expected = estimate_ngram(sentences, 3, prune=(0, 0, 1), vocabulary=4)
+    model = load_ngram(out)
+    assert model.symbols == expected.symbols and model.log_prob.tolist() == expected.log_prob.tolist()
+    assert outcome.out[0] == f"{out}: 3-gram model of words, 7 symbols"
+    assert outcome.out[1].split()[:2] == ["n-grams", "7,"] and outcome.out[2] == f"bytes        {out.stat().st_size}"
+    assert outcome.err[0] == "22 tokens in 5 sentences, 7 symbols" and any("discounts cannot be estimated" in line for line in outcome.err)
+    assert cli("lm", text, "-o", out, "-q").err == []
+
+
+def test_characters_running_text_and_a_vocabulary_file(cli, text, tmp_path) -> None:
+    (tmp_path / "v.txt").write_text("cat\ndog\n")
+    assert cli("lm", text, "-o", tmp_path / "w.arpa", "--vocabulary", tmp_path / "v.txt", "--running", "--drop-punctuation").code == 0
+    model = load_ngram(tmp_path / "w.arpa")
+    assert model.order == 3 and model.symbols[3:] == ("cat", "dog")
+    assert cli("lm", text, "-o", tmp_path / "c.ngram", "--level", "characters").out[0].endswith("6-gram model of characters, 18 symbols")
+
+
+def test_text_from_standard_input(cli, tmp_path, monkeypatch) -> None:
+    class Stream:
+        buffer = io.BytesIO(b"a b\nb\n")
+
+    monkeypatch.setattr(sys, "stdin", Stream)
+    assert cli("lm", "-", "-o", tmp_path / "lm.ngram").code == 0
+    assert load_ngram(tmp_path / "lm.ngram").symbols[3:] == ("a", "b")
+
+
+def test_conversion(cli, tmp_path) -> None:
+    model = estimate_ngram(TEXT.splitlines(), 3)
+    save_ngram(model, tmp_path / "lm.arpa.gz")
+    assert cli("lm", tmp_path / "lm.arpa.gz", "-o", tmp_path / "lm.ngram").out[0].endswith("3-gram model of words, 11 symbols")
+    assert load_ngram(tmp_path / "lm.ngram").sentence_log_prob("The cat") == pytest.approx(model.sentence_log_prob("The cat"), abs=1e-5)
+
+
+def test_perplexity(cli, text, tmp_path) -> None:
+    model = estimate_ngram(["the cat sat", "the dog sat"], 2)
+    save_ngram(model, tmp_path / "lm.ngram")
+    outcome = cli("lm", "--perplexity", tmp_path / "lm.ngram", text, "--case", "lower", "--drop-punctuation")
+    expected = model.perplexity(["the cat sat", "the dog sat", "a cat and a dog"])
+    assert outcome.code == 0 and outcome.err == []
+    printed = dict(line.rsplit(None, 1) for line in outcome.out)
+    assert (printed["sentences"], printed["tokens"], printed["unknown tokens"]) == ("3", "14", "3")
+    assert float(printed["perplexity"]) == pytest.approx(expected.including_unknown, abs=1e-3)
+    assert float(printed["perplexity of known tokens"]) == pytest.approx(expected.excluding_unknown, abs=1e-3)
+
+
+def test_interpolation_with_a_weight_or_a_text_to_fit_it(cli, text, tmp_path) -> None:
+    other = estimate_ngram(["the bird sat", "a dog"], 2)
+    save_ngram(other, tmp_path / "other.ngram")
+    one = estimate_ngram(TEXT.splitlines(), 3)
+    assert cli("lm", text, "-o", tmp_path / "m.ngram", "--interpolate", tmp_path / "other.ngram", "--weight", 0.25).code == 0
+    assert load_ngram(tmp_path / "m.ngram").sentence_log_prob("a dog sat") == mix_ngrams(one, other, 0.25).sentence_log_prob("a dog sat")
+    outcome = cli("lm", text, "-o", tmp_path / "m.ngram", "--interpolate", tmp_path / "other.ngram", "--heldout", tmp_path / "b.txt")
+    weight = fit_weight(one, other, ["a dog sat", "the bird sat"])
+    assert outcome.code == 0 and f"weight of {tmp_path / 'other.ngram'}: {weight:.4f}" in outcome.err
+    assert load_ngram(tmp_path / "m.ngram").sentence_log_prob("a dog sat") == mix_ngrams(one, other, weight).sentence_log_prob("a dog sat")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.txt"], "--output: name the file"),
+        (["none.txt", "-o", "x"], "none.txt: cannot be read: No such file"),
+        (["a.txt", "-o", "x", "--prune", "0,x"], "--prune: '0,x' is not whole numbers"),
+        (["a.txt", "-o", "x", "--prune", "1"], "prune: the first threshold"),
+        (["a.txt", "-o", "x", "--order", "0"], "order: 0 is not 1 or more"),
+        (["a.txt", "-o", "x", "--memory", "0"], "--memory: 0.0 is not more than 0"),
+        (["a.txt", "-o", "x", "--heldout", "b.txt"], "--heldout: is for --interpolate"),
+        (["a.txt", "-o", "x", "--interpolate", "m.ngram"], "--weight: auto needs a text"),
+        (["a.txt", "-o", "x", "--interpolate", "m.ngram", "--weight", "2"], "--weight: '2' is not auto or a number from 0 to 1"),
+        (["a.txt", "-o", "x", "--interpolate", "b.txt", "--weight", "0.5"], "b.txt: is not an ARPA file"),
+        (["a.txt", "-o", "x", "--vocabulary", "none"], "none: cannot be read"),
+        (["a.txt", "-o", "x", "--temporary", "none"], "--temporary: none: no such folder"),
+        (["m.ngram", "a.txt", "-o", "x"], "m.ngram: is a model, and a model is the only input"),
+        (["--perplexity", "m.ngram", "a.txt", "-o", "x"], "--output: makes a model"),
+        (["--perplexity", "a.txt", "a.txt"], "a.txt: is not an ARPA file"),
+        (["a.txt", "-o", "a.txt/x"], "a.txt/x: cannot be written"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_leaves_nothing(words, message, cli, text, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_ngram(estimate_ngram(["a b"], 2), tmp_path / "m.ngram")
+    before = sorted(tmp_path.iterdir())
+    outcome = cli("lm", *words)
+    assert outcome.code == 2 and outcome.out == []
+    assert outcome.err[-1].startswith(f"recognizer: {message}"), outcome.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_help_names_every_option(cli) -> None:
+    outcome = cli("lm", "--help")
+    assert outcome.code == 0 and any("--perplexity" in line for line in outcome.out)

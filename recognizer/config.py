@@ -8,7 +8,7 @@ from typing import Literal
 from recognizer.calibration import Calibration
 from recognizer.strict import require
 
-Modality = Literal["audio", "line"]
+Modality = Literal["audio", "line", "strokes"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,25 @@ class LineFeatures:
 
 
 @dataclass(frozen=True)
+class StrokeFeatures:
+    """A pen trace as a sequence of equally spaced points, each described by 25 numbers (Graves et al. 2009)."""
+
+    kind: Literal["strokes"] = "strokes"
+    spacing: float = 0.2  # distance of the points, as a share of the height of letters such as x
+    deskew: bool = True  # level the base line
+    deslant: bool = True  # stand the strokes upright
+    scale_width: bool = True  # scale the width by the number of strokes
+    hats: bool = True  # turn dots and crossbars into a mark; false where accents tell letters apart
+    normalise: Literal["corpus", "none"] = "corpus"
+
+    def __post_init__(self) -> None:
+        require(0.02 <= self.spacing <= 1, "spacing", "must lie between 0.02 and 1")
+
+
+Features = AudioFeatures | LineFeatures | StrokeFeatures
+
+
+@dataclass(frozen=True)
 class AudioAugment:
     """Random changes of a recording and of its features; each range is drawn from anew for every item and epoch."""
 
@@ -126,6 +145,26 @@ class LineAugment:
             require(getattr(self, key) >= 0, key, "cannot be negative")
         require(self.scale < 1, "scale", "must be below 1")
         require(self.contrast < 1, "contrast", "must be below 1")
+
+
+@dataclass(frozen=True)
+class StrokeAugment:
+    """Random changes of a pen trace; ranges are half-widths around "no change"."""
+
+    kind: Literal["strokes"] = "strokes"
+    probability: float = 0.9  # of changing an item at all
+    scale: float = 0.0  # share by which width and height are scaled, each on its own
+    shear: float = 0.0  # horizontal shift by height (slant), tangent of the angle
+    rotate_degrees: float = 0.0
+    jitter: float = 0.0  # standard deviation by which each point is moved, share of the height of letters such as x
+    speed: float = 0.0  # share by which the speed is scaled
+    spacing: float = 0.0  # share by which the distance of the points is scaled
+
+    def __post_init__(self) -> None:
+        require(0 <= self.probability <= 1, "probability", "is a probability")
+        for key in ("scale", "shear", "rotate_degrees", "jitter", "speed", "spacing"):
+            require(getattr(self, key) >= 0, key, "cannot be negative")
+        require(self.scale < 1, "scale", "must be below 1")
 
 
 @dataclass(frozen=True)
@@ -222,9 +261,9 @@ class DecoderConfig:
     kind: Literal["greedy", "beam"] = "greedy"
     width: int = 50  # prefixes kept in each frame; 1 without models is greedy
     labels: int = 40  # most labels that a frame may append to a prefix
-    label_threshold: float = 12.0  # nats below the likeliest label of a frame; less likely ones are not appended
+    label_threshold: float = 8.0  # nats below the likeliest label of a frame; less likely ones are not appended
     score_threshold: float = 25.0  # nats below the best prefix
-    blank_skip: float = 0.9999  # probability of the blank from which on a frame appends nothing; 1: never
+    blank_skip: float = 0.999  # probability of the blank from which on a frame appends nothing; 1: never
     lm: str | None = None  # n-gram model of words or of characters, as `recognizer lm` writes it
     lm_weight: float = 0.5
     char_lm: str | None = None  # n-gram model of characters (or units) beside a word model
@@ -253,15 +292,15 @@ class DecoderConfig:
 class RecipeConfig:
     """All that is needed to rebuild a recogniser from its weights: what a bundle's ``config.yaml`` holds."""
 
-    features: AudioFeatures | LineFeatures
+    features: Features
     model: ModelConfig = field(default_factory=ModelConfig)
     text: TextConfig = field(default_factory=TextConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
 
     @property
     def modality(self) -> Modality:
-        """Whether the recogniser reads recordings or line images."""
-        return "audio" if isinstance(self.features, AudioFeatures) else "line"
+        """Whether the recogniser reads recordings, line images or pen traces."""
+        return "audio" if isinstance(self.features, AudioFeatures) else "line" if isinstance(self.features, LineFeatures) else "strokes"
 
     def __post_init__(self) -> None:
         kind = self.model.frontend.kind
@@ -333,9 +372,9 @@ class TrainConfig:
     """Everything ``recognizer train`` reads."""
 
     corpus: CorpusConfig
-    features: AudioFeatures | LineFeatures
+    features: Features
     model: ModelConfig
-    augment: NoAugment | AudioAugment | LineAugment = field(default_factory=NoAugment)
+    augment: NoAugment | AudioAugment | LineAugment | StrokeAugment = field(default_factory=NoAugment)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     run_dir: str = "runs/latest"

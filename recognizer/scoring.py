@@ -71,7 +71,7 @@ def evaluate(
         protocol.require(level, [str(item.meta[TEXT_FORM]) for item in items if TEXT_FORM in item.meta])
         if text.case != "keep" or text.drop or text.spaces:
             raise ConfigError(f"protocol {protocol.name!r} keeps case and all characters, but this recogniser was trained with {text}")
-    failures = [f"{item.id}: has no transcript" for item, reference in zip(items, references, strict=True) if reference is None]
+    failures = [f"{item.id}: has no transcript {level!r}" for item, reference in zip(items, references, strict=True) if reference is None]
     usable = [(item, reference) for item, reference in zip(items, references, strict=True) if reference is not None]
     scored: list[Scored] = []
     transcripts: list[Transcript] = []

@@ -31,8 +31,10 @@ from recognizer.progress import Progress
 LM_WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)  # of the grid
 INSERTIONS = (-1.0, 0.0, 1.0, 2.0)  # nats
 STEPS = {"lm_weight": 0.2, "char_lm_weight": 0.2, "insertion": 0.5, "unknown": 2.0}  # of the local search, halved twice
+SEARCH_WIDTH = 16  # of the beam while weights are looked for: theirs hardly depend on it
 WIDTHS = (8, 16, 32, 64)  # tried for the pruning, narrowest first
-TOLERANCE = 0.002  # a narrower beam may cost so much of the error rate, relatively
+LABEL_THRESHOLDS = (5.0, 6.5, 8.0, 12.0)  # nats, likewise
+TOLERANCE = 0.002  # pruning may cost so much of the error rate, relatively
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class _Judge:
         if config not in self.seen:
             decoder = BeamDecoder(self.recognizer.alphabet, config, self.models)
             self.seen[config] = self.rate(best for best, *_ in decoder.decode_all(self.log_probs, threads=self.recognizer.threads))
-            settings = {key: getattr(config, key) for key in (*STEPS, "width")}
+            settings = {key: getattr(config, key) for key in (*STEPS, "width", "label_threshold")}
             self.trials.append(Trial(settings, self.seen[config]))
         return self.seen[config]
 
@@ -94,7 +96,7 @@ def tune(recognizer: Recognizer, items: Sequence[Item], metric: str | None = Non
     """Find LM weights, insertion bonus, unknown-word score and beam width on development items.
 
     A grid over the weight of the model and the insertion bonus, then a search along one setting at a time with steps that
-    are halved twice, then the narrowest beam that costs next to nothing. The log-probs are computed once.
+    are halved twice, then the strongest pruning that costs next to nothing. The log-probs are computed once.
 
     Args:
         recognizer: with a beam decoder; its settings are where the search begins.
@@ -123,14 +125,14 @@ def tune(recognizer: Recognizer, items: Sequence[Item], metric: str | None = Non
     keys += ["lm_weight"] if models.words is not None or models.letters is not None else []
     keys += ["char_lm_weight"] if models.words is not None and models.letters is not None else []
     keys += ["unknown"] if models.tree is not None and not recognizer.decoder.closed else []
-    best = start
-    grid = [replace(start, lm_weight=w, insertion=i) for w in (LM_WEIGHTS if "lm_weight" in keys else (start.lm_weight,)) for i in INSERTIONS]
-    for number, config in enumerate([start, *grid]):
+    best = first = replace(start, width=min(start.width, SEARCH_WIDTH))
+    grid = [replace(first, lm_weight=w, insertion=i) for w in (LM_WEIGHTS if "lm_weight" in keys else (first.lm_weight,)) for i in INSERTIONS]
+    for number, config in enumerate([first, *grid]):
         progress.update(f"grid {number}/{len(grid)}, best {metric} {100 * min(judge.seen.values(), default=1.0):.2f} %")
         best = min(best, config, key=judge.error)
     for shrink in (1.0, 0.5, 0.25):
         best = _climb(best, {key: STEPS[key] * shrink for key in keys}, judge, progress, metric)
-    best = _narrow(best, judge)
+    best = _prune(replace(best, width=max(start.width, WIDTHS[-1])), judge)
     chosen = BeamDecoder(recognizer.alphabet, best, models)
     best = replace(best, calibration=calibrate(chosen, recognizer.alphabet, log_probs, sayings, threads=recognizer.threads))
     return Tuned(best, metric, greedy, judge.error(replace(best, calibration=start.calibration)), tuple(judge.trials))
@@ -154,12 +156,13 @@ def _climb(best: DecoderConfig, steps: dict[str, float], judge: _Judge, progress
     return best
 
 
-def _narrow(best: DecoderConfig, judge: _Judge) -> DecoderConfig:
-    """The narrowest beam whose error is as good as that of the widest, nearly."""
-    widest = replace(best, width=max(best.width, WIDTHS[-1]))
+def _prune(widest: DecoderConfig, judge: _Judge) -> DecoderConfig:
+    """The narrowest beam, and then the fewest labels a frame, whose error is as low as that of the widest, nearly."""
     limit = judge.error(widest) * (1 + TOLERANCE)
-    candidates = (replace(best, width=width) for width in (*WIDTHS, best.width))
-    return next((config for config in candidates if judge.error(config) <= limit), widest)
+    widths = (replace(widest, width=width) for width in WIDTHS)
+    narrow = next((config for config in widths if judge.error(config) <= limit), widest)
+    fewer = (replace(narrow, label_threshold=threshold) for threshold in LABEL_THRESHOLDS if threshold < narrow.label_threshold)
+    return next((config for config in fewer if judge.error(config) <= limit), narrow)
 
 
 def _emit(
@@ -200,13 +203,14 @@ def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> 
 def render_curve(tuned: Tuned) -> str:
     """The error by weight and insertion bonus, and what was chosen, as a table."""
     lines = [f"{tuned.metric} without a beam: {100 * tuned.greedy:.2f} %"] if tuned.greedy == tuned.greedy else []
-    lines.append("lm_weight  insertion  unknown  width  " + tuned.metric)
+    lines.append("lm_weight  insertion  unknown  width  labels  " + tuned.metric)
     for trial in tuned.trials:
         s = trial.settings
-        mark = "  *" if trial.error == tuned.error and s["width"] == tuned.config.width else ""
-        lines.append(f"{s['lm_weight']:9.3g}  {s['insertion']:9.3g}  {s['unknown']:7.3g}  {s['width']:5.0f}  {100 * trial.error:6.2f} %{mark}")
+        mark = "  *" if all(value == getattr(tuned.config, key) for key, value in s.items()) else ""
+        weights = f"{s['lm_weight']:9.3g}  {s['insertion']:9.3g}  {s['unknown']:7.3g}"
+        lines.append(f"{weights}  {s['width']:5.0f}  {s['label_threshold']:6.3g}  {100 * trial.error:6.2f} %{mark}")
     chosen = tuned.config
-    settings = " ".join(f"decoder.{key}={getattr(chosen, key):g}" for key in (*STEPS, "width"))
+    settings = " ".join(f"decoder.{key}={getattr(chosen, key):g}" for key in (*STEPS, "width", "label_threshold"))
     lines.append(f"chosen: {settings}: {tuned.metric} {100 * tuned.error:.2f} %")
     calibration = chosen.calibration
     if calibration is not None:

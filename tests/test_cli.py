@@ -13,7 +13,7 @@ import yaml
 
 from recognizer import __version__
 
-COMMANDS = ("transcribe", "evaluate", "train", "prepare", "audit")
+COMMANDS = ("transcribe", "evaluate", "align", "tune", "lm", "train", "prepare", "audit")
 HEAVY = ("torch", "torchaudio", "hydra", "omegaconf", "numpy", "scipy", "librosa", "soundfile", "PIL", "numba")
 
 

@@ -92,6 +92,9 @@ def build_hotwords(
     index = {path: node for node, path in enumerate(paths)}
     # a complete phrase waits for the boundary that confirms it, holding its weight; between units it is confirmed at once
     potential = [max(0.0 if h == -np.inf else h, w if separator else 0.0) for h, w in zip(held, won, strict=True)] + [0.0]
+    for node in sorted(range(1, dead), key=lambda node: len(paths[node])):  # what ends here may also begin another phrase
+        inner = [i for i in range(1, len(paths[node])) if not separator or paths[node][i - 1] == separator]
+        potential[node] = max([potential[node], *(potential[index[paths[node][i:]]] for i in inner if paths[node][i:] in index)])
     target, gain = np.empty((dead + 1, size), np.int32), np.zeros((dead + 1, size))
     target[:, 0] = np.arange(dead + 1)
     for state in range(dead + 1):

@@ -53,6 +53,12 @@ def test_normalising_gives_back_the_weights_of_an_estimated_model() -> None:
     assert spoilt.backoff.min() == -3
 
 
+def test_a_context_that_lists_every_symbol_needs_no_weight() -> None:
+    model = estimate_ngram(["a <unk>", "a a", "a"], 2)
+    state = model.score(0, model.id("a"))[1]
+    assert model.first[state + 1] - model.first[state] == 3 and normalise(model).backoff[state] == 0
+
+
 def test_the_fitted_weight_predicts_best() -> None:
     one, other = estimate_ngram(["a b a b", "a b"], 2), estimate_ngram(["b c c", "c c b"], 2)
     heldout = ["a b c c", "a b", "c b", "d"]

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+
+import pytest
+
+from recognizer.data_prep.speechocean import PHONES
+from recognizer.errors import ConfigError, InputError
+
+FAKE = """#!/bin/sh
+if [ "$1" = -lv ]; then echo "Voices available: kal awb kal16 rms slt"; exit; fi
+while [ $# -gt 0 ]; do [ "$1" = -o ] && out="$2"; [ "$1" = -t ] && text="$2"; shift; done
+case "$text" in *mute*) exit 1;; esac
+cp "$TONE" "$out"; echo "pau dh ax k w pau ih k pau"
+"""
+
+
+@pytest.fixture
+def flite(tmp_path, monkeypatch, sound):
+    """A program of that name that says the same whatever it is asked to."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    program = folder / "flite"
+    program.write_text(FAKE)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("TONE", str(sound(tmp_path / "tone.wav")))
+
+
+@pytest.fixture
+def read_synthetic(read, tmp_path, write):
+    def call(text, *words, seed=1):
+        import argparse
+
+        from recognizer.data_prep import synthesise_speech
+
+        parser = argparse.ArgumentParser()
+        synthesise_speech.add_arguments(parser)
+        dropped = []
+        options = parser.parse_args(words)
+        options.out, options.seed, options.drop = tmp_path / "out", seed, dropped.append
+        return list(synthesise_speech.read(write(tmp_path / "text.txt", text), options)), dropped
+
+    return call
+
+
+TEXT = "It was, he said, the best of times; it was the worst of 1859 times. Don't you think -- so?"
+
+
+def test_stretches_of_sentences_with_words_and_phones(flite, read_synthetic):
+    items, dropped = read_synthetic(TEXT, "--utterances", "12", "--words", "4")
+    assert len(items) == 12 and not dropped
+    allowed = ("IT WAS", "HE SAID", "THE BEST OF TIMES", "DON'T YOU THINK")
+    for item in items:
+        assert any(item.text in stretch for stretch in allowed) and 2 <= len(item.text.split()) <= 4
+        assert item.units == ("DH", "AH", "K", "W", "IH", "K") and set(item.units) <= PHONES
+        assert item.source.exists()
+    assert [item.group for item in items[:4]] == ["flite_rms", "flite_awb", "flite_slt", "flite_kal16"]
+
+
+def test_the_seed_decides_what_is_said(flite, read_synthetic):
+    first, again, other = (read_synthetic(TEXT, "--utterances", "9", seed=seed)[0] for seed in (1, 1, 2))
+    assert [i.text for i in first] == [i.text for i in again] != [i.text for i in other]
+
+
+def test_what_cannot_be_spoken_costs_one_utterance(flite, read_synthetic):
+    items, dropped = read_synthetic("all mute here. quite loud there.", "--utterances", "20", "--words", "3")
+    assert len(items) + len(dropped) == 20 and dropped and items
+    assert all("could not speak" in str(error) for error in dropped)
+
+
+def test_errors_say_what_to_do(flite, read_synthetic, monkeypatch):
+    with pytest.raises(ConfigError, match="--voice nobody: flite has awb, kal, kal16, rms, slt"):
+        read_synthetic(TEXT, "--voice", "nobody")
+    with pytest.raises(InputError, match="holds no sentences"):
+        read_synthetic("1859.")
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(ConfigError, match="apt-get install flite"):
+        read_synthetic(TEXT)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+
+from recognizer.data.manifest import load_manifest
+from recognizer.data.preparation import prepare
+from recognizer.errors import InputError
+from recognizer.lexicon import bare_phone, load_lexicon, pronounce
+
+
+def write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_formats_of_kaldi_and_cmu(tmp_path):
+    path = write(tmp_path / "lexicon", ";;; remark\nREAD  R EH1 D\nREAD(2)  R IY1_B D_E # past\nA AH0\nA AH0\n'BOUT B AW1 T\n")
+    assert load_lexicon(path) == {"READ": [("R", "EH", "D"), ("R", "IY", "D")], "A": [("AH",)], "'BOUT": [("B", "AW", "T")]}
+    assert load_lexicon(path, bare=False)["READ"][1] == ("R", "IY1_B", "D_E")
+
+
+def test_texts_are_pronounced_whatever_their_case_and_punctuation():
+    lexicon = {"READ": [("R", "EH", "D"), ("R", "IY", "D")], "DON'T": [("D", "OW", "N", "T")]}
+    assert pronounce('"Don\'t read!"', lexicon) == ("D", "OW", "N", "T", "R", "EH", "D")
+    with pytest.raises(InputError, match="'reed' is not in the lexicon; did you mean 'READ'"):
+        pronounce("reed", lexicon)
+
+
+def test_bare_phones():
+    assert [bare_phone(p) for p in ("AH0", "T_E", "IY1_B", "sil")] == ["AH", "T", "IY", "sil"]
+
+
+def test_what_is_wrong_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"lexicon:2: 'B' has no phones"):
+        load_lexicon(write(tmp_path / "lexicon", "A AH\nB\n"))
+    with pytest.raises(InputError, match="holds no words"):
+        load_lexicon(write(tmp_path / "lexicon", "\n"))
+    with pytest.raises(InputError, match="cannot be read"):
+        load_lexicon(tmp_path / "none")
+
+
+def test_prepare_gives_texts_their_phones_and_names_what_it_cannot(tones, tmp_path):
+    source = tmp_path / "corpus"
+    source.mkdir()
+    for n, (item, text) in enumerate(zip(tones.items()[:2], ("one two", "one three"), strict=True)):
+        (source / f"{n}.wav").write_bytes(item.source.read_bytes())
+        (source / f"{n}.txt").write_text(text)
+    lexicon = write(tmp_path / "lexicon", "one W AH1 N\ntwo T UW1\n")
+    dropped = []
+    prepare("pairs", source, tmp_path / "out", lexicon=lexicon, drop=dropped.append)
+    (only,) = load_manifest(tmp_path / "out" / "all.jsonl")
+    assert only.units == ("W", "AH", "N", "T", "UW") and only.text == "one two"
+    assert len(dropped) == 1 and "1.wav: 'three' is not in the lexicon" in str(dropped[0])

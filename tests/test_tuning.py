@@ -1,0 +1,158 @@
+"""Decoding from the command line: a model is estimated, weights are tuned, kept in the bundle and used."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from recognizer.bundle import load_bundle
+from recognizer.config import DecoderConfig
+from recognizer.data.manifest import Item, load_manifest, save_manifest
+from recognizer.decoding.ngram_estimate import estimate_ngram
+from recognizer.decoding.ngram_file import save_ngram
+from recognizer.errors import ConfigError
+from recognizer.overrides import override_decoder, take_overrides
+from recognizer.pipeline import Recognizer
+from recognizer.tuning import store, tune
+
+
+@pytest.fixture(scope="module")
+def model(glyphs, tmp_path_factory) -> Path:
+    """A character model of the training transcripts."""
+    path = tmp_path_factory.mktemp("lm") / "letters.ngram"
+    save_ngram(estimate_ngram([item.text for item in load_manifest(glyphs.root / "train.jsonl")], order=3, level="characters"), path)
+    return path
+
+
+@pytest.fixture
+def bundle(line_run: Path, tmp_path: Path) -> Path:
+    shutil.copytree(line_run / "bundle", tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+@pytest.fixture
+def noisy(glyphs, tmp_path: Path) -> Path:
+    """Development pictures that are hard to read."""
+    from PIL import Image
+
+    generator = np.random.default_rng(5)
+    items = []
+    for item in glyphs.items():
+        grey = np.asarray(Image.open(item.source).convert("L")).astype(float)
+        worn = np.clip(255 - (255 - grey) * (generator.random(grey.shape) < 0.7) - 70 * generator.random(grey.shape), 0, 255)
+        path = tmp_path / f"{item.id}.png"
+        Image.fromarray(worn.astype(np.uint8)).save(path)
+        items.append(replace(item, source=path))
+    save_manifest(items, tmp_path / "noisy.jsonl")
+    return tmp_path / "noisy.jsonl"
+
+
+def test_tuning_is_no_worse_than_its_start_and_the_bundle_keeps_it(cli, bundle, noisy, model) -> None:
+    outcome = cli("tune", bundle, noisy, f"decoder.lm={model}", "--json", "--threads", "1")
+    assert outcome.code == 0
+    found = json.loads("\n".join(outcome.out))
+    assert found["metric"] == "CER" and found["error"] <= min(trial["error"] for trial in found["trials"]) * 1.01
+    assert len({json.dumps(trial) for trial in found["trials"]}) == len(found["trials"]) > 20
+    kept = load_bundle(bundle)
+    assert kept.recipe.decoder.kind == "beam" and kept.recipe.decoder.lm == "lm.ngram" and "lm.ngram" in kept.others
+    assert kept.recipe.decoder.calibration is not None
+    model.rename(model.with_suffix(".away"))  # the bundle needs no other file
+    try:
+        scores = json.loads("\n".join(cli("evaluate", bundle, noisy, "--json", "--allow-seen").out))
+        assert scores["decoder"] == "beam" and scores["rates"]["CER"]["rate"] == pytest.approx(found["error"], abs=1e-9)
+    finally:
+        model.with_suffix(".away").rename(model)
+
+
+def test_tuning_again_replaces_the_old_model(bundle, model) -> None:
+    first = load_bundle(bundle)
+    store(first, DecoderConfig(kind="beam", lm=str(model)))
+    store(load_bundle(bundle), DecoderConfig(kind="beam"))
+    assert "lm.ngram" not in load_bundle(bundle).others and set(load_bundle(bundle).others) == set(first.others)
+    assert not (bundle / "lm.ngram").exists()
+
+
+def test_a_greedy_bundle_has_nothing_to_tune(cli, bundle, glyphs) -> None:
+    outcome = cli("tune", bundle, glyphs.root / "dev.jsonl")
+    assert outcome.code == 2 and "nothing to tune" in outcome.err[-1]
+
+
+def test_a_metric_that_does_not_fit_is_refused(bundle, glyphs) -> None:
+    recognizer = Recognizer.load(bundle, decoder=DecoderConfig(kind="beam"))
+    with pytest.raises(ConfigError, match="--metric UER: does not fit an alphabet of characters"):
+        tune(recognizer, glyphs.items()[:2], "UER")
+
+
+def test_scores_in_the_output_add_up_and_alternatives_follow(cli, bundle, noisy, model, tmp_path) -> None:
+    outcome = cli("evaluate", bundle, noisy, f"decoder.lm={model}", "--nbest", "4", "-o", tmp_path / "out", "--allow-seen")
+    assert outcome.code == 0
+    rows = [json.loads(line) for line in (tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()]
+    for row in rows:
+        assert row["score"] == pytest.approx(row["acoustic"] + row["language"] + row["bonus"], abs=1e-3)
+        scores = [row["score"], *(other["score"] for other in row["alternatives"])]
+        assert scores == sorted(scores, reverse=True) and len(scores) <= 4
+    assert any(row["alternatives"] for row in rows)
+    assert (tmp_path / "out" / "ref.trn").read_text().count("\n") == len(rows)
+
+
+def test_a_hotword_turns_a_doubtful_reading(cli, bundle, noisy) -> None:
+    doubtful = load_manifest(noisy)
+    sources = [item.source for item in doubtful]
+    beam = Recognizer.load(bundle, decoder=DecoderConfig(kind="beam")).transcribe(sources, n_best=5)
+    doubts = ((source, found, other) for source, found in zip(sources, beam, strict=True) for other in found.alternatives)
+    source, found, other = next((s, f, o) for s, f, o in doubts if o.text not in f.text)  # these letters know no spaces: a phrase may stand anywhere
+    assert cli("transcribe", "-b", bundle, source, "decoder=beam").out == [found.text]
+    (hot,) = cli("transcribe", "-b", bundle, source, "--hotword", f"{other.text}:{found.score - other.score + 0.1}").out
+    assert other.text in hot
+    assert "write 'phrase:weight'" in cli("transcribe", "-b", bundle, source, "--hotword", "x").err[-1]
+
+
+def test_overrides_are_checked() -> None:
+    base = DecoderConfig()
+    assert override_decoder(base, ["decoder=beam", "decoder.width=7"]) == DecoderConfig(kind="beam", width=7)
+    assert override_decoder(base, ["decoder.lexicon=words.txt"]).kind == "beam"
+    for wrong, message in (("decoder.widht=3", "did you mean 'width'"), ("decoder.width=wide", r"decoder\.width"), ("decoder=beem", "beem")):
+        with pytest.raises(ConfigError, match=message):
+            override_decoder(base, [wrong])
+    assert take_overrides(["a.wav", "decoder.width=7", "-b", "x", "decoder=beam"]) == (["decoder.width=7", "decoder=beam"], ["a.wav", "-b", "x"])
+
+
+def test_words_of_a_lexicon_are_scored_against_the_text(cli, unit_run, tmp_path) -> None:
+    bundle, items = unit_run
+    units = sorted({unit for item in items for unit in item.units})
+    (tmp_path / "lexicon.txt").write_text("".join(f"{unit.upper()}WORD {unit}\n" for unit in units))
+    spoken = [replace(item, text=" ".join(f"{unit.upper()}WORD" for unit in item.units)) for item in items]
+    save_manifest(spoken, tmp_path / "spoken.jsonl")
+    outcome = cli("evaluate", bundle, tmp_path / "spoken.jsonl", f"decoder.lexicon={tmp_path / 'lexicon.txt'}", "--json", "--allow-seen")
+    scores = json.loads("\n".join(outcome.out))
+    plain = json.loads("\n".join(cli("evaluate", bundle, tmp_path / "spoken.jsonl", "--json", "--allow-seen").out))
+    assert scores["rates"]["WER"]["rate"] == pytest.approx(plain["rates"]["UER"]["rate"], abs=0.1)
+    transcribed = cli("transcribe", "-b", bundle, spoken[0].source, f"decoder.lexicon={tmp_path / 'lexicon.txt'}", "-f", "jsonl")
+    lines = [json.loads(line) for line in transcribed.out]
+    assert all(word.endswith("WORD") for word in lines[0]["text"].split())
+
+
+@pytest.fixture(scope="module")
+def unit_run(line_run: Path, glyphs, tmp_path_factory) -> tuple[Path, list[Item]]:
+    """The line recogniser with its letters taken for units."""
+    folder = tmp_path_factory.mktemp("units") / "bundle"
+    from recognizer.alphabet import Alphabet
+    from recognizer.bundle import save_bundle
+    from recognizer.config import TextConfig
+
+    source = load_bundle(line_run / "bundle")
+    recipe = replace(source.recipe, text=TextConfig(level="units"))
+    save_bundle(folder, recipe, Alphabet(source.alphabet.symbols, "units"), source.weights, "")
+    return folder, [replace(item, units=tuple(item.text.replace(" ", ""))) for item in glyphs.items()]
+
+
+def test_the_settings_of_a_bundle_are_plain_yaml(cli, bundle, noisy, model) -> None:
+    cli("tune", bundle, noisy, f"decoder.lm={model}", "-q", "--threads", "1")
+    values = yaml.safe_load((bundle / "config.yaml").read_text())["decoder"]
+    assert values["kind"] == "beam" and set(values["calibration"]) == {"tokens", "words", "token_error", "word_error"}

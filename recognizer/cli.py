@@ -59,7 +59,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
 
     transcribe = commands.add_parser("transcribe", help="text from recordings or line images")
     transcribe.add_argument("sources", nargs="+", metavar="FILE", help="files, folders, globs; - reads paths from standard input")
-    transcribe.add_argument("-b", "--bundle", required=True, help="folder of the recogniser")
+    transcribe.add_argument("-b", "--bundle", help="folder of a recogniser, or name of one in the box (default: by kind of file)")
     formats = "txt, jsonl, json, tsv, srt, vtt, ctm, textgrid, alto, page; several: txt,srt (default: txt)"
     transcribe.add_argument("-f", "--format", default="txt", help=formats)
     transcribe.add_argument("-o", "--output", metavar="DIR", help="write one file a source into DIR instead of printing")
@@ -74,6 +74,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print the scores as JSON rather than as a summary")
     protocols = "strict, optional_silence, merged_silence (TIMIT), space, laia, kaldi, van (IAM)"
     evaluate.add_argument("--protocol", metavar="NAME", help=f"count as published: {protocols}")
+    report = "write a report as one HTML file (default: report.html, in DIR of -o)"
+    evaluate.add_argument("--report", nargs="?", const="", metavar="FILE", help=report)
     evaluate.add_argument("--allow-seen", action="store_true", help="score items that the recogniser was trained on")
     _add_decoding(evaluate)
     _add_machine(evaluate)
@@ -96,6 +98,18 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     tune.epilog = DECODER_HELP
     _add_machine(tune)
     tune.set_defaults(run=_tune)
+
+    compare = commands.add_parser("compare", help="whether two results on the same manifest differ by more than chance")
+    compare.add_argument("first", metavar="A", help="folder that `recognizer evaluate -o` wrote")
+    compare.add_argument("second", metavar="B", help="another one, on the same manifest")
+    compare.add_argument("--protocol", metavar="NAME", help="count both by this (default: as both were scored)")
+    compare.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    compare.set_defaults(run=_compare)
+
+    pack = commands.add_parser("pack", help="a bundle at half the size, for handing on")
+    pack.add_argument("bundle", help="folder of the recogniser")
+    pack.add_argument("output", metavar="DIR", help="folder of the small one")
+    pack.set_defaults(run=_pack)
 
     train = commands.add_parser("train", help="train a recogniser; takes Hydra overrides such as corpus.root=DIR trainer.epochs=20")
     train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings; see `recognizer train --show`")
@@ -172,6 +186,18 @@ def _tune(options: argparse.Namespace) -> int:
     from recognizer.tuning import tune_bundle
 
     return tune_bundle(options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from recognizer.evaluation.compare import compare_results
+
+    return compare_results(options)
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from recognizer.packing import pack_bundle
+
+    return pack_bundle(options)
 
 
 def _train(options: argparse.Namespace) -> int:

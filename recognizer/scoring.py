@@ -18,6 +18,8 @@ from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.data.transcripts import clean, target
 from recognizer.errors import ConfigError, ManifestError
 from recognizer.evaluation.protocols import Protocol, find_protocol
+from recognizer.evaluation.report import write_report
+from recognizer.evaluation.report_data import Extra, Setup, name_settings
 from recognizer.evaluation.score import Report, Scored, render, score
 from recognizer.evaluation.trn import to_trn
 from recognizer.pipeline import Recognizer, Transcript
@@ -45,7 +47,7 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer, items: Sequence[Item], progress: Progress | None = None, protocol: Protocol | None = None, n_best: int = 1
+    recognizer: Recognizer, items: Sequence[Item], progress: Progress | None = None, protocol: Protocol | None = None, n_best: int = 1, times: bool = False
 ) -> Evaluation:
     """Recognise items and score them against their transcripts.
 
@@ -58,6 +60,7 @@ def evaluate(
         progress: told how far it is.
         protocol: a published way of counting.
         n_best: hypotheses in ``transcripts``.
+        times: whether transcripts have times and confidences.
 
     Raises:
         ManifestError: no item could be scored.
@@ -75,7 +78,7 @@ def evaluate(
     usable = [(item, reference) for item, reference in zip(items, references, strict=True) if reference is not None]
     scored: list[Scored] = []
     transcripts: list[Transcript] = []
-    found = recognizer.transcribe((item.source for item, _ in usable), n_best)
+    found = recognizer.transcribe((item.source for item, _ in usable), n_best, times)
     for (item, reference), transcript in zip(usable, found, strict=True):
         if transcript.error is not None:
             failures.append(f"{item.id}: {transcript.error}")
@@ -98,7 +101,7 @@ def evaluate_bundle(options: argparse.Namespace) -> int:
     progress = Progress(options.quiet)
     _check_unseen(recognizer, items, options, progress)
     started = time.perf_counter()
-    outcome = evaluate(recognizer, items, progress, protocol, max(1, options.nbest))
+    outcome = evaluate(recognizer, items, progress, protocol, max(1, options.nbest), times=options.report is not None)
     seconds = time.perf_counter() - started
     for failure in outcome.failures:
         print(f"recognizer: {failure}", file=sys.stderr)
@@ -112,6 +115,8 @@ def evaluate_bundle(options: argparse.Namespace) -> int:
     }
     if options.output:
         _save(Path(options.output), record, outcome, protocol)
+    if options.report is not None:
+        progress.line(f"wrote {_write_report(options, recognizer, items, outcome, protocol)}")
     print(json.dumps(record, ensure_ascii=False, indent=1) if options.json else render(outcome.report))
     progress.line(f"{len(outcome.scored)} items in {seconds:.1f} s, {len(outcome.scored) / seconds:.1f} items/s")
     return 1 if outcome.failures else 0
@@ -131,6 +136,20 @@ def _check_unseen(recognizer: Recognizer, items: Sequence[Item], options: argpar
     chosen = provenance.chosen_by(items)
     if chosen:
         progress.line(f"note: {len(chosen)} of these items chose the best epoch in training, which flatters the score a little")
+
+
+def _write_report(
+    options: argparse.Namespace, recognizer: Recognizer, items: Sequence[Item], outcome: Evaluation, protocol: Protocol | None
+) -> Path:
+    """The report, with the recordings or pictures of the items that it shows."""
+    sources = {item.id: item.source for item in items}
+    extras = {
+        item.id: Extra(sources[item.id], t.seconds, t.width, t.tokens, t.words) for item, t in zip(outcome.scored, outcome.transcripts, strict=True)
+    }
+    facts = {"Bundle": str(options.bundle), "Manifest": str(options.manifest)}
+    title = f"{Path(options.bundle).absolute().name} on {Path(options.manifest).name}"
+    setup = Setup(title, facts, name_settings(recognizer.decoding), recognizer.recipe.modality, recognizer.alphabet.symbols, outcome.failures)
+    return write_report(options.report or options.output or ".", outcome.scored, outcome.report, setup, extras, recognizer.emissions, protocol)
 
 
 def _save(folder: Path, record: dict[str, Any], outcome: Evaluation, protocol: Protocol | None) -> None:

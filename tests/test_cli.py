@@ -13,7 +13,7 @@ import yaml
 
 from recognizer import __version__
 
-COMMANDS = ("transcribe", "evaluate", "align", "tune", "lm", "train", "prepare", "audit")
+COMMANDS = ("transcribe", "evaluate", "align", "tune", "compare", "pack", "lm", "train", "prepare", "audit")
 HEAVY = ("torch", "torchaudio", "hydra", "omegaconf", "numpy", "scipy", "librosa", "soundfile", "PIL", "numba")
 
 
@@ -48,7 +48,7 @@ def test_no_command_shows_help(cli) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["transcrbe"], ["transcribe"], ["transcribe", "a.wav"], ["transcribe", "a.wav", "-b", "x", "--quite"], ["evaluate", "a"],
+    [["transcrbe"], ["transcribe"], ["transcribe", "a.wav", "-b", "x", "--quite"], ["evaluate", "a"],
         ["evaluate", "a", "b", "--precision", "half"], ["evaluate", "a", "b", "--threads", "-1"], ["train", "--config"]],
 )  # fmt: skip
 def test_misused_commands_exit_with_2_and_usage(cli, words: list[str]) -> None:

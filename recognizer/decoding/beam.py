@@ -94,11 +94,11 @@ class BeamDecoder:
             return [greedy(log_probs)]
         table = np.ascontiguousarray(log_probs, dtype=np.float64)
         outcome = search_prefixes(table, self._search, self._tree, self._words, self._letters, self._phrases, self.config.insertion)
-        prefixes, nodes, scores, final_words, unfinished = outcome
+        (parent, last, word_at, birth), nodes, scores, final_words, unfinished = outcome
         if len(nodes) == 0:
-            return [self._cut(table, *trace(*prefixes, unfinished))]
+            return [self._cut(table, *trace(parent, last, word_at, birth, unfinished))]
         return [
-            self._read(trace(*prefixes, node), int(word), row)
+            self._read(trace(parent, last, word_at, birth, node), int(word), row)
             for node, row, word in zip(nodes[:n_best], scores[:n_best], final_words[:n_best], strict=True)
         ]
 

@@ -51,16 +51,16 @@ def bootstrap(
     """
     if not len(errors) == len(tokens) == len(groups):
         raise ValueError(f"{len(errors)} errors, {len(tokens)} token counts and {len(groups)} groups do not pair up")
-    clusters, resampled = _number(groups)
+    clusters, resampled = number_clusters(groups)
     sums = [np.bincount(clusters, np.asarray(values, float)) for values in (errors, tokens)] if clusters.size else []
     if not sums or sums[0].size < 2 or not sums[1].any():
         return Interval(None, None, resampled)
-    rates = _draw(sums[0], sums[1], draws, np.random.default_rng(seed))
+    rates = draw_rates(sums[0], sums[1], draws, np.random.default_rng(seed))
     low, high = np.quantile(rates, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
     return Interval(float(low), float(high), resampled)
 
 
-def _number(groups: Sequence[str | None]) -> tuple[np.ndarray, Resampled]:
+def number_clusters(groups: Sequence[str | None]) -> tuple[np.ndarray, Resampled]:
     """Cluster number of each item, (N,), and whether clusters are groups or items."""
     if len(set(groups) - {None}) < 2:
         return np.arange(len(groups)), "items"
@@ -69,7 +69,7 @@ def _number(groups: Sequence[str | None]) -> tuple[np.ndarray, Resampled]:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys]), "groups"
 
 
-def _draw(errors: np.ndarray, tokens: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
+def draw_rates(errors: np.ndarray, tokens: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
     """Rates of resampled corpora, at most (draws,), from sums per cluster (C,) each."""
     size = errors.size
     rows = max(1, BLOCK // size)

@@ -227,7 +227,7 @@ def _render_headlines(report: Report) -> str:
     accuracy = report.accuracy
     lines.append(f"Items without error {_percent(accuracy.rate)}{_ends(accuracy)} ({accuracy.correct}/{accuracy.items})")
     if accuracy.low is not None:
-        lines.append(f"[95 % intervals from resampling {_render_resampled(report)}]")
+        lines.append(f"[95 % intervals from resampling {describe_resampling(report)}]")
     if report.empty_references:
         lines.append(f"Empty references: {report.empty_references}")
     if report.protocol is not None:
@@ -238,7 +238,7 @@ def _render_headlines(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _render_resampled(report: Report) -> str:
+def describe_resampling(report: Report) -> str:
     if report.accuracy.resampled == "items":
         return f"{report.items} items, for want of two groups"
     alone = sum(g.items for g in report.groups if g.group is None)

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.xml_lines import Page, TextLine, add_line_arguments, read_lines
-from recognizer.data_prep.xml_tree import Point, children, descend, local_name, read_number, read_points
+from recognizer.xml_tree import Point, children, descend, local_name, read_number, read_points
 
 CORPUS = "alto"
 UNITS = {"pixel": None, "mm10": 1 / 254, "inch1200": 1 / 1200}  # of an inch
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Read an ALTO file or all in a folder; lines in document order."""
-    return read_lines(source, options, "alto", parse_alto)
+    return read_lines(source, options, {"alto": parse_alto})
 
 
 def parse_alto(root: Element) -> Page:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recognizer.data_prep.xml_tree import Point
 from recognizer.errors import InputError
+from recognizer.xml_tree import Point
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.xml_lines import Page, TextLine, add_line_arguments, read_lines
-from recognizer.data_prep.xml_tree import Point, children, descend, local_name, read_number, read_points
+from recognizer.xml_tree import Point, children, descend, local_name, read_number, read_points
 
 CORPUS = "page"
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Read a PAGE file or all in a folder; lines in reading order."""
-    return read_lines(source, options, "PcGts", parse_page)
+    return read_lines(source, options, {"PcGts": parse_page})
 
 
 def parse_page(root: Element) -> Page:

@@ -46,7 +46,9 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """
     if not source.is_file():
         raise InputError(f"{source}: give the table itself, not its folder")
-    rows = _read_rows(source, options)
+    delimiter = _choose_delimiter(source, options.delimiter)
+    text = read_text(source)
+    rows = read_rows(source, text, delimiter, _is_quoted(source, text, delimiter, options))
     number, header = next(rows, (1, []))
     if len(set(header)) != len(header) or not header:
         raise InputError(f"{source}:{number}: the first line must name the columns, each once")
@@ -123,14 +125,14 @@ def _check_column(option: str, column: str, source: Path, header: list[str]) -> 
         raise ConfigError(f"{option}: {source} has no column {column!r}{nearest(column, header)} ({', '.join(header)})")
 
 
-def _read_rows(source: Path, options: argparse.Namespace) -> Iterator[tuple[int, list[str]]]:
-    """Line number (the last, where a quoted field spans several) and fields of each row that is not blank."""
-    text = read_text(source)
-    delimiter = _choose_delimiter(source, options.delimiter)
-    if _is_quoted(source, text, delimiter, options):
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    else:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+def read_rows(source: Path, text: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    """Line number (the last, where a quoted field spans several) and fields of each row of ``text`` that is not blank.
+
+    Raises:
+        InputError: quotation marks do not pair; ``source`` names the table.
+    """
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, strict=True) if quoted else csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     try:
         for row in reader:
             if row:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
@@ -14,8 +15,8 @@ from recognizer.data.manifest import Item
 from recognizer.data_prep.grouping import make_grouper
 from recognizer.data_prep.line_cutter import Box, cut_line, open_page
 from recognizer.data_prep.texts import clean_text
-from recognizer.data_prep.xml_tree import Point, local_name, parse_xml
 from recognizer.errors import InputError
+from recognizer.xml_tree import Point, local_name, parse_xml
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,23 +44,24 @@ class Page:
     lines: Sequence[TextLine] = field(default_factory=list)  # in reading order
 
 
-def add_line_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--group-by`` and ``--crop``."""
-    parser.add_argument("--group-by", default="page", metavar="page|folder|none|REGEX", help=(
-        "what counts as a writer: the page, its folder, nothing, or what the first (capture group) of a regular expression finds in the path of "
-        "the XML file below SOURCE (default: page)"))
+def add_line_arguments(parser: argparse.ArgumentParser, default: str = "page", more: str = "") -> None:
+    """Add ``--group-by``, with another default and ``more`` said of it where a corpus knows better, and ``--crop``."""
+    rules = "page|folder|none|REGEX" if default in ("page", "folder", "none") or not default.isalpha() else f"{default}|page|folder|none|REGEX"
+    parser.add_argument("--group-by", default=default, metavar=rules, help=(
+        f"what counts as a writer: {more}the page, its folder, nothing, or what the first (capture group) of a regular expression finds in the path "
+        f"of the XML file below SOURCE (default: {default})"))
     parser.add_argument("--crop", choices=("polygon", "box"), default="polygon",
                         help="polygon: paint what lies outside the outline in the colour of the paper; box: leave it (default: polygon)")
 
 
-def read_lines(source: Path, options: argparse.Namespace, root_name: str, parse: Callable[[Element], Page]) -> Iterator[Item]:
+def read_lines(source: Path, options: argparse.Namespace, parsers: Mapping[str, Callable[[Element], Page]]) -> Iterator[Item]:
     """Cut the lines of all pages into ``options.out/lines`` and name them, page by page in the order of their paths.
 
     Args:
         source: an XML file or a folder that is searched for them.
         options: those of :func:`add_line_arguments` and what every reader gets.
-        root_name: local name of the root element; files with another one are noted and left alone.
-        parse: makes a page of a root element; raises ValueError for what it cannot understand.
+        parsers: by the local name of the root element, what makes a page of it and raises ValueError for what it cannot
+            understand; files with another root are noted and left alone.
     """
     files = [source] if source.is_file() else sorted(source.rglob("*.xml"))
     base = source.parent if source.is_file() else source
@@ -69,8 +71,9 @@ def read_lines(source: Path, options: argparse.Namespace, root_name: str, parse:
         relative = file.relative_to(base).as_posix()
         try:
             root = parse_xml(file)
-            if local_name(root) != root_name:
-                options.note(f"{file}: left alone, its root element is <{local_name(root)}> and not <{root_name}>")
+            parse = parsers.get(local_name(root))
+            if parse is None:
+                options.note(f"{file}: left alone, its root element is <{local_name(root)}> and not <{'> or <'.join(parsers)}>")
                 continue
             yield from _cut_page(file, _parse(file, root, parse), relative.removesuffix(".xml"), find_group(relative), options)
         except InputError as error:
@@ -132,14 +135,14 @@ def _find_scale(file: Path, page: Page, path: Path, image: Image.Image) -> tuple
 
 
 def _find_image(file: Path, named: str | None) -> Path:
-    """The page's image: as named, or by that name, or by the stem of the XML file, beside it or one folder up.
+    """The page's image: as named, or by that name, or by the stem of the XML file; beside it, one folder up or in a folder beside its own.
 
     Raises:
         InputError: there is none.
     """
     from recognizer.features.image_file import IMAGE_SUFFIXES
 
-    folders = (file.parent, file.parent.parent)
+    folders = (file.parent, file.parent.parent, *_folders_in(file.parent.parent))
     candidates: list[Path] = []
     if named:
         bare = re.split(r"[/\\]", named.strip())[-1]  # also of a path on somebody's Windows machine
@@ -148,7 +151,13 @@ def _find_image(file: Path, named: str | None) -> Path:
     for candidate in candidates:
         if candidate.is_file() and candidate.suffix.lower() in IMAGE_SUFFIXES:
             return candidate
-    raise InputError(f"{file}: its image is not there ({named.strip() if named else file.stem + '.*'}, beside it or one folder up)")
+    wanted = named.strip() if named else file.stem + ".*"
+    raise InputError(f"{file}: its image is not there ({wanted}, beside it, one folder up or in a folder beside its own)")
+
+
+@cache
+def _folders_in(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
 
 
 def _save_image(image: Image.Image, path: Path) -> None:

@@ -57,7 +57,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"recognizer {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
 
-    transcribe = commands.add_parser("transcribe", help="text from recordings or line images")
+    transcribe = commands.add_parser("transcribe", help="text from recordings, line images or pen traces")
     transcribe.add_argument("sources", nargs="+", metavar="FILE", help="files, folders, globs; - reads paths from standard input")
     transcribe.add_argument("-b", "--bundle", help="folder of a recogniser, or name of one in the box (default: by kind of file)")
     formats = "txt, jsonl, json, tsv, srt, vtt, ctm, textgrid, alto, page; several: txt,srt (default: txt)"

@@ -12,17 +12,20 @@ import numpy as np
 import torch
 
 from recognizer.bundle import Bundle, load_bundle
-from recognizer.config import AudioFeatures, DecoderConfig
+from recognizer.config import AudioFeatures, DecoderConfig, StrokeFeatures
 from recognizer.data.padding import pad
 from recognizer.decoding.decoder import load_decoder
 from recognizer.decoding.hypothesis import Hypothesis
-from recognizer.decoding.timing import Clock, Token, Word, time_tokens, time_words
+from recognizer.decoding.timing import WORD_REACH_HEIGHTS, Clock, Token, Word, time_tokens, time_words
 from recognizer.errors import BundleError, InputError
 from recognizer.features.audio_file import audio_seconds, check_samples, load_audio
 from recognizer.features.audio_stream import Window, cut_windows, stream_audio
 from recognizer.features.image_file import load_image
 from recognizer.features.line import Placement, place_line
 from recognizer.features.reading import is_empty
+from recognizer.features.stroke_file import load_trace
+from recognizer.features.strokes import prepare_strokes
+from recognizer.features.trace import Trace
 from recognizer.host import choose_device, prepare_host
 from recognizer.models.network import Network
 
@@ -52,7 +55,7 @@ class Transcript:
         units: the recognised symbols.
         score: total log score, ``acoustic + language + bonus`` (:class:`~recognizer.decoding.hypothesis.Hypothesis`).
         acoustic, language, bonus: its parts.
-        seconds: duration of a recording; ``width``: columns of a prepared line.
+        seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
         error: why the source could not be used, one line that names it; None where it could.
         tokens, words: symbols and words with times, where these were asked for.
         alternatives: the other hypotheses of an N-best list, best first.
@@ -81,8 +84,8 @@ class Emission:
         source: the path, or ``array N``.
         log_probs: (T, V) float32; None where ``error`` is set.
         error: why the source could not be used.
-        seconds: duration of a recording; ``width``: columns of a prepared line.
-        clock: what a frame is in seconds, or in pixels of the picture.
+        seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
+        clock: what a frame is in seconds, in pixels of the picture, or in points of the prepared trace.
     """
 
     source: str
@@ -98,7 +101,7 @@ class _Job:
     """A source on its way through the network."""
 
     name: str
-    length: int = 0  # samples or columns
+    length: int = 0  # samples, columns or points
     placement: Placement = field(default_factory=lambda: Placement(0.0, 1.0))  # of columns in the picture
     pieces: list[np.ndarray] = field(default_factory=list)  # log-probs (T, V), one after the other
     error: str | None = None
@@ -175,7 +178,8 @@ class Recognizer:
         return cls(load_bundle(bundle), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
 
     def transcribe(self, sources: Iterable[Source] | Source, n_best: int = 1, times: bool = False) -> Iterator[Transcript]:
-        """Recognise paths, samples (N,) float at the recogniser's sample rate, or line images (H, W) uint8 grey.
+        """Recognise paths, samples (N,) float at the recogniser's sample rate, line images (H, W) uint8 grey,
+        or pen points (N, 4) float (:meth:`~recognizer.features.trace.Trace.of_array`), as the recogniser takes them.
 
         Yields one transcript a source, in order, as soon as it and all before it are done. A source that cannot be used
         gives a transcript with ``error`` set and costs the others nothing.
@@ -309,6 +313,9 @@ class Recognizer:
         if isinstance(features, AudioFeatures):
             seconds = job.length / features.sample_rate
             return Emission(job.name, log_probs, seconds=seconds, clock=Clock.of_audio(self._samples_per_frame() / features.sample_rate, seconds))
+        if isinstance(features, StrokeFeatures):
+            reach = WORD_REACH_HEIGHTS / features.spacing
+            return Emission(job.name, log_probs, width=job.length, clock=Clock(self.network.stride, reach, end=job.length))
         clock = Clock.of_line(self.network.stride, features.height, job.length, job.placement.offset, job.placement.scale)
         return Emission(job.name, log_probs, width=job.length, clock=clock)
 
@@ -364,6 +371,12 @@ class Recognizer:
 
     def _read(self, job: _Job, source: Source) -> np.ndarray | Iterator[Window]:
         settings = self.recipe.features
+        if isinstance(settings, StrokeFeatures):
+            trace = Trace.of_array(source, job.name) if isinstance(source, np.ndarray) else load_trace(source)
+            points = prepare_strokes(trace, settings, job.name)
+            if len(points) > self.batch_frames:
+                raise InputError(f"{job.name}: {len(points)} points at {settings.spacing:g} of the letters' height; is this one line of text?")
+            return points
         if not isinstance(settings, AudioFeatures):
             grey = load_image(source) if not isinstance(source, np.ndarray) else _checked(source, 2, job.name)
             strip, job.placement = place_line(grey, settings)

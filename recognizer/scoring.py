@@ -47,7 +47,12 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer, items: Sequence[Item], progress: Progress | None = None, protocol: Protocol | None = None, n_best: int = 1, times: bool = False
+    recognizer: Recognizer,
+    items: Sequence[Item],
+    progress: Progress | None = None,
+    protocol: Protocol | None = None,
+    n_best: int = 1,
+    times: bool = False,
 ) -> Evaluation:
     """Recognise items and score them against their transcripts.
 

@@ -82,7 +82,8 @@ def choose_bundles(options: argparse.Namespace) -> list[tuple[str | Path, list[s
     for source in given:
         if Path(source).is_dir():
             for kind in sources:
-                sources[kind] += expand([source], kind)
+                # an .xml among other files is more often the layout of a page than a pen trace
+                sources[kind] += (name for name in expand([source], kind) if not name.lower().endswith(".xml"))
         else:
             for name in expand([source], "audio"):  # a pattern's files, of whatever kind
                 sources[_kind(name)].append(name)

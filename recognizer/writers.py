@@ -23,7 +23,7 @@ class Writer(Protocol):
 
     Attributes:
         suffix: of the files.
-        modality: what it can write about; None: recordings and line images.
+        modality: what it can write about; None: everything.
         timed: whether it cannot do without times of words or tokens.
     """
 
@@ -65,7 +65,7 @@ class Json(Jsonl):
 
 
 class Tsv(Writer):
-    """A table with a line a word: start, end, text; seconds, or pixels from the left of a line image."""
+    """A table with a line a word: start, end, text; seconds, pixels from the left of a line image, or points of a prepared pen trace."""
 
     suffix = ".tsv"
     timed = True
@@ -182,6 +182,9 @@ WRITERS: dict[str, Writer] = {
 }  # fmt: skip
 
 
+SUBJECTS: dict[Modality, str] = {"audio": "recordings", "line": "line images", "strokes": "pen traces"}
+
+
 def choose_writers(names: str, modality: Modality | None = None) -> list[Writer]:
     """The writers of a comma-separated list.
 
@@ -194,7 +197,7 @@ def choose_writers(names: str, modality: Modality | None = None) -> list[Writer]
             raise ConfigError(f"--format: {name!r} is not one of {', '.join(WRITERS)}{nearest(name, WRITERS)}")
         writer = WRITERS[name]
         if modality is not None and writer.modality not in (None, modality):
-            subject, given = ("recordings", "line images") if writer.modality == "audio" else ("line images", "recordings")
+            subject, given = (SUBJECTS[reads] for reads in (writer.modality, modality))
             fitting = ", ".join(other for other, w in WRITERS.items() if w.modality in (None, modality))
             raise ConfigError(f"--format: {name} is for {subject}, the recogniser reads {given}; choose among {fitting}")
         chosen.append(writer)

@@ -145,14 +145,14 @@ def flashlight_words(
 
 
 def pyctcdecode_words(emissions: Emissions, width: int, arpa: str, words: list[str], weight: float, insertion: float) -> Decode:
-    """pyctcdecode with KenLM; weights are in log10 there."""
+    """pyctcdecode with KenLM."""
     import logging
 
     from pyctcdecode import build_ctcdecoder
 
     logging.disable(logging.WARNING)
     labels = ["", *emissions.alphabet.symbols]
-    decoder = build_ctcdecoder(labels, arpa, words, alpha=weight * np.log(10), beta=insertion)
+    decoder = build_ctcdecoder(labels, arpa, words, alpha=weight, beta=insertion)
     return lambda table: emissions.alphabet.encode(decoder.decode(table, beam_width=width))
 
 

@@ -1,4 +1,4 @@
-"""Tiny corpora that are learnt in seconds (tones that spell, drawn glyphs), recognisers that have learnt them, and the command line."""
+"""Tiny corpora that are learnt in seconds (tones that spell, drawn glyphs, pen strokes), recognisers that have learnt them, and the command line."""
 
 from __future__ import annotations
 
@@ -43,6 +43,36 @@ def draw_letters(text: str, generator: np.random.Generator) -> np.ndarray:
         for top, bottom, first, stop in BOXES[letter]:
             picture[top:bottom, left + first : left + stop] = ink
     return picture
+
+
+def write_letters(text: str, generator: np.random.Generator) -> list[np.ndarray]:
+    """Strokes (N, 3: x, y downwards, seconds): one or two for every letter, in a hand that leans and climbs a little."""
+    steps = np.linspace(0, 1, 12)
+    shapes = {
+        "a": [np.stack([0 * steps, 1 - steps])],  # a downstroke
+        "b": [np.stack([0.5 - 0.5 * np.cos(2 * np.pi * steps), 0.5 + 0.5 * np.sin(2 * np.pi * steps)])],  # a loop
+        "c": [np.stack([steps, np.abs(2 * steps - 1)])],  # a V
+        "d": [np.stack([0 * steps, 1 - steps]), np.stack([0.4 + 0 * steps, 1 - steps])],  # two downstrokes
+    }
+    size, lean, climb = generator.uniform(20, 60), generator.uniform(-0.1, 0.3), generator.uniform(-0.04, 0.04)
+    strokes, left, time = [], 0.0, 0.0
+    for letter in text:
+        for shape in shapes[letter]:
+            x, y = left + shape[0] * generator.uniform(0.8, 1.1), shape[1] + 0.02 * generator.standard_normal(12)
+            x, y, times = x + lean * y, y + climb * x, time + 0.02 * np.arange(12)
+            strokes.append(np.stack([100 + size * x, 900 - size * y, times], axis=1))
+            time = times[-1] + 0.1
+        left += 1.6
+    return strokes
+
+
+def ink_document(strokes: list[np.ndarray], **annotations: str) -> str:
+    """An InkML document of strokes (N, 3: x, y, seconds)."""
+    notes = "".join(f'<annotation type="{name}">{text}</annotation>' for name, text in annotations.items())
+    channels = "".join(f'<channel name="{name}"/>' for name in "XYT")
+    traces = "".join(
+        "<trace>" + ", ".join(f"{x:.2f} {y:.2f} {1000 * t:.0f}" for x, y, t in stroke) + "</trace>" for stroke in strokes)
+    return f'<ink xmlns="http://www.w3.org/2003/InkML">{notes}<traceFormat>{channels}</traceFormat>{traces}</ink>'
 
 
 @dataclass(frozen=True)
@@ -93,6 +123,13 @@ HANDWRITING = {
     "device": "cpu",
 }  # fmt: skip
 
+TRACES = {
+    "features": {"kind": "strokes"},
+    "model": {"frontend": {"kind": "stack", "frames": 3}, "layers": 1, "hidden": 16},
+    "trainer": TRAINER | {"epochs": 9},
+    "device": "cpu",
+}
+
 
 def _make_corpus(root: Path, settings: dict[str, Any], write: Callable[[str, np.random.Generator, Path], Path]) -> Corpus:
     for name, count, seed in (("train", 64, 1), ("dev", 24, 2)):
@@ -134,6 +171,25 @@ def glyphs(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return _make_corpus(tmp_path_factory.mktemp("glyphs"), HANDWRITING, write)
 
 
+@pytest.fixture(scope="session")
+def pen() -> Callable[[str, np.random.Generator], list[np.ndarray]]:
+    return write_letters
+
+
+@pytest.fixture(scope="session")
+def ink() -> Callable[..., str]:
+    return ink_document
+
+
+@pytest.fixture(scope="session")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    def write(text: str, generator: np.random.Generator, stem: Path) -> Path:
+        stem.with_suffix(".inkml").write_text(ink_document(write_letters(text, generator)))
+        return stem.with_suffix(".inkml")
+
+    return _make_corpus(tmp_path_factory.mktemp("traces"), TRACES, write)
+
+
 def _trained(corpus: Corpus, run_dir: Path) -> Path:
     from recognizer.training.run import train
 
@@ -151,6 +207,12 @@ def speech_run(tones: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def line_run(glyphs: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run on the glyphs; not to be changed."""
     return _trained(glyphs, tmp_path_factory.mktemp("runs") / "lines")
+
+
+@pytest.fixture(scope="session")
+def trace_run(traces: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run on the pen strokes; not to be changed."""
+    return _trained(traces, tmp_path_factory.mktemp("runs") / "traces")
 
 
 class Outcome(NamedTuple):

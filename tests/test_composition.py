@@ -15,7 +15,8 @@ from recognizer.strict import build, plain
 
 PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml"))
 GLOBAL = ("experiment", "debug")  # groups whose files hold only what differs
-IMAGES = {"model/line_cnn_blstm", "augment/handwriting"}  # these cannot be had with the features of speech
+# what cannot be had with the features of speech, and those it goes with
+FEATURES = {"model/line_cnn_blstm": "pixels", "augment/handwriting": "pixels", "augment/strokes": "strokes"}
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def test_all_groups_are_there() -> None:
 @pytest.mark.parametrize("name", PACKAGED)
 def test_every_file_composes_and_spells_out_every_key(name: str) -> None:
     group, choice = name.split("/")
-    overrides = [*(["features=pixels"] if name in IMAGES else []), f"{group}={choice}"]
+    overrides = [*([f"features={FEATURES[name]}"] if name in FEATURES else []), f"{group}={choice}"]
     values = _compose(overrides)
     # Equal to what was built: no key of a dataclass is absent from the files, so `--show` and the files list them all.
     assert plain(build(TrainConfig, values)) == values
@@ -51,6 +52,22 @@ def _assert_within(part: dict, whole: dict) -> None:
             assert whole[key] == value, key
 
 
+def test_experiments_do_not_write_into_each_others_folders() -> None:
+    experiments = [name.split("/")[1] for name in PACKAGED if name.startswith("experiment/")]
+    folders = [compose([f"experiment={name}"]).run_dir for name in experiments]
+    assert len(set(folders)) == len(folders)
+
+
+@pytest.mark.parametrize(("name", "layers"), [("timit_graves_3l250h", 3), ("timit_graves_5l250h", 5)])
+def test_the_networks_of_graves_2013_are_those_of_the_paper(name: str, layers: int) -> None:
+    config = compose([f"experiment={name}", "trainer.weight_noise=0.075"])
+    features, model, trainer = config.features, config.model, config.trainer
+    assert (features.bins, features.energy, features.deltas, features.normalise) == (40, True, 2, "corpus")  # 123 numbers
+    assert (model.frontend.kind, model.layers, model.hidden, model.uniform, model.dropout) == ("none", layers, 250, 0.1, 0.0)
+    assert (trainer.optimiser, trainer.momentum, trainer.batch_items, trainer.weight_noise, trainer.clip) == ("sgd", 0.9, 1, 0.075, 0.0)
+    assert config.augment.kind == "none" and config.corpus.text.level == "units"
+
+
 def test_overrides_win_and_are_typed() -> None:
     config = compose(["experiment=printed", "trainer.learning_rate=1e-4", "features.height=40", "corpus.name=x y", "trainer.clip=1"])
     assert (config.trainer.learning_rate, config.features.height, config.trainer.clip) == (1e-4, 40, 1.0)
@@ -65,7 +82,7 @@ def test_overrides_win_and_are_typed() -> None:
     ("featurs=mfcc", r"^featurs: no such key; did you mean 'features'\?$"),
     ("+trainer.eopchs=3", r"eopchs: no such key; did you mean 'trainer\.epochs'"),
     ("hydra.run.dir=x", r"^hydra\.run\.dir: no such key"),
-    ("features=mfc", r"^features: 'mfc' is not one of .*spectrogram; did you mean 'mfcc'\?$"),
+    ("features=mfc", r"^features: 'mfc' is not one of .*spectrogram, strokes; did you mean 'mfcc'\?$"),
     ("experiment=digit", r"^experiment: 'digit' is not one of .*; did you mean 'digits'\?$"),
     ("debug=fst", r"^debug: 'fst' is not one of fast, overfit; did you mean 'fast'\?$"),
     ("features.kind=[fbank]", r"^features\.kind: \['fbank'\] is not one of"),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from recognizer.alphabet import Alphabet, split
-from recognizer.config import AudioFeatures, LineFeatures, TextConfig
+from recognizer.config import Features, TextConfig
 from recognizer.data.cache import ArrayCache
 from recognizer.data.manifest import Item
 from recognizer.data.transcripts import target
@@ -71,14 +71,14 @@ class Auditor:
     Args:
         features: how sources are read.
         text: which transcript is the target.
-        frames: feature frames of a stored array, from its length (samples or columns).
+        frames: feature frames of a stored array, from its length (samples, columns or points).
         output_frames: frames left for CTC, from feature frames.
         alphabet: symbols that can be written; None accepts all (the alphabet is then made from the items).
         budget: most feature frames of one item; None for no limit.
         cache: where arrays are kept; None to decode again each time.
     """
 
-    features: AudioFeatures | LineFeatures
+    features: Features
     text: TextConfig
     frames: Callable[[int], int]
     output_frames: Callable[[int], int]

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from recognizer.config import AudioFeatures, LineFeatures
+from recognizer.config import AudioFeatures, Features
 from recognizer.errors import TrainingError
 from recognizer.strict import plain
 
-_READ_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line depends on every line setting
+_READ_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line or pen trace depends on every setting of its own
 
 
 class ArrayCache:
@@ -26,10 +26,10 @@ class ArrayCache:
     Nothing stays in memory but the index: memory does not grow with the corpus.
     """
 
-    def __init__(self, folder: Path, features: AudioFeatures | LineFeatures) -> None:
+    def __init__(self, folder: Path, features: Features) -> None:
         self._data = folder / "arrays.bin"
         self._index_file = folder / "index.json"
-        settings = {k: v for k, v in plain(features).items() if isinstance(features, LineFeatures) or k in _READ_KEYS}
+        settings = {k: v for k, v in plain(features).items() if not isinstance(features, AudioFeatures) or k in _READ_KEYS}
         self._fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
         try:
             folder.mkdir(parents=True, exist_ok=True)

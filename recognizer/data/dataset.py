@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from recognizer.alphabet import Alphabet
-from recognizer.config import AudioAugment, AudioFeatures, LineAugment, LineFeatures, NoAugment, TextConfig
+from recognizer.config import AudioAugment, AudioFeatures, Features, LineAugment, NoAugment, StrokeAugment, StrokeFeatures, TextConfig
 from recognizer.data.cache import ArrayCache
 from recognizer.data.manifest import Item
 from recognizer.data.padding import pad
@@ -21,6 +21,7 @@ from recognizer.features.audio_augment import augment_audio
 from recognizer.features.chance import item_generator
 from recognizer.features.line_augment import augment_line
 from recognizer.features.reading import read_array, to_float
+from recognizer.features.stroke_augment import augment_strokes
 
 Key = tuple[int, int]  # epoch, index of the item
 
@@ -31,7 +32,7 @@ class Batch:
 
     Attributes:
         ids: of the items.
-        inputs: float32 samples (B, N) or uint8 columns (B, W, H), padded with zeros; ``lengths`` (B,) int64.
+        inputs: float32 samples (B, N), uint8 columns (B, W, H) or float32 points (B, T, 5), padded with zeros; ``lengths`` (B,) int64.
         targets: labels of all items one after another (sum of L,); ``target_lengths`` (B,).
     """
 
@@ -55,10 +56,10 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
     """
 
     items: Sequence[Item]
-    features: AudioFeatures | LineFeatures
+    features: Features
     text: TextConfig
     alphabet: Alphabet
-    augment: NoAugment | AudioAugment | LineAugment
+    augment: NoAugment | AudioAugment | LineAugment | StrokeAugment
     seed: int
     shortest: Sequence[int]
     cache: ArrayCache | None = None
@@ -93,6 +94,8 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
             return augment_audio(to_float(array), self.features.sample_rate, self.augment, generator)
         if isinstance(self.augment, LineAugment):
             return np.ascontiguousarray(augment_line(array.T, self.augment, generator).T)
+        if isinstance(self.augment, StrokeAugment) and isinstance(self.features, StrokeFeatures):
+            return augment_strokes(array, self.augment, self.features.spacing, generator)
         return array
 
 

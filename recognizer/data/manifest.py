@@ -22,7 +22,7 @@ class Item:
         id: unique within its manifest.
         source: the file, absolute once loaded.
         text: transcript as a string; ``units``: transcript as a sequence (phones, say). Either may be absent.
-        seconds: duration of a recording; ``width``: width of an image in pixels. Informative.
+        seconds: duration of a recording or a pen trace; ``width``: width of an image in pixels. Informative.
         group: speaker or writer; splits and confidence intervals go by it.
         meta: anything else (sex, dialect, split, times ...).
     """

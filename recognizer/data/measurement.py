@@ -1,4 +1,4 @@
-"""Lengths of recordings and images, read from their headers."""
+"""Lengths of recordings, images and pen traces."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from recognizer.errors import InputError
 
 
 def measure(items: Sequence[Item], drop: Callable[[InputError], None], threads: int = 8) -> list[Item]:
-    """Fill ``seconds`` of recordings and ``width`` of images that lack it, leaving other kinds of files alone.
+    """Fill ``seconds`` of recordings and pen traces and ``width`` of images that lack it, leaving other kinds of files alone.
+
+    Recordings and images are measured by their headers; a trace is read, and may state no times.
 
     Args:
         items: their order is kept.
         drop: told of every file that cannot be read; its item is left out.
-        threads: how many headers are read at a time.
+        threads: how many files are read at a time.
     """
     from recognizer.features.audio_file import AUDIO_SUFFIXES, audio_seconds
     from recognizer.features.image_file import IMAGE_SUFFIXES, image_size
+    from recognizer.features.stroke_file import STROKE_SUFFIXES, load_trace
 
     def fill(item: Item) -> Item | InputError:
         suffix = item.source.suffix.lower()
@@ -28,6 +31,9 @@ def measure(items: Sequence[Item], drop: Callable[[InputError], None], threads: 
                 return dataclasses.replace(item, seconds=round(audio_seconds(item.source), 4))
             if item.width is None and suffix in IMAGE_SUFFIXES:
                 return dataclasses.replace(item, width=image_size(item.source)[0])
+            if item.seconds is None and suffix in STROKE_SUFFIXES:
+                seconds = load_trace(item.source).seconds
+                return item if seconds is None else dataclasses.replace(item, seconds=round(seconds, 4))
         except InputError as error:
             return error
         return item

@@ -22,7 +22,7 @@ def padded_length(length: int) -> int:
 
 
 def pad(arrays: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stored arrays as one zero-padded tensor (B, N) float32 or (B, W, H) uint8, with lengths (B,)."""
+    """Stored arrays as one zero-padded tensor (B, N) float32, (B, W, H) uint8 or (B, T, 5) float32, with lengths (B,)."""
     lengths = torch.tensor([len(array) for array in arrays])
     whole = [to_float(array) for array in arrays]
     padded = np.zeros((len(whole), padded_length(int(lengths.max())), *whole[0].shape[1:]), dtype=whole[0].dtype)

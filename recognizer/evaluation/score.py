@@ -239,6 +239,7 @@ def _render_headlines(report: Report) -> str:
 
 
 def describe_resampling(report: Report) -> str:
+    """What the intervals were resampled from."""
     if report.accuracy.resampled == "items":
         return f"{report.items} items, for want of two groups"
     alone = sum(g.items for g in report.groups if g.group is None)

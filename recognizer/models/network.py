@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recognizer.config import LineCnn, LineFeatures, RecipeConfig, SpeechCnn, Stack
+from recognizer.config import AudioFeatures, Features, LineCnn, LineFeatures, RecipeConfig, SpeechCnn, Stack
 from recognizer.features.columns import LineColumns
 from recognizer.features.spectral import SpectralFeatures
+from recognizer.features.stroke_points import StrokePoints
 from recognizer.models.convolution import Length
 from recognizer.models.frame_stack import FrameStack
 from recognizer.models.line_cnn import LineConvolutions
@@ -37,9 +38,9 @@ Frontend = Identity | FrameStack | LineConvolutions | SpeechConvolutions
 
 
 class Network(nn.Module):
-    """Maps padded batches of waveforms (B, N) or line images (B, W, H) to CTC log-probs (B, T, V).
+    """Maps padded batches of waveforms (B, N), line images (B, W, H) or pen traces (B, T, 5) to CTC log-probs (B, T, V).
 
-    One code path for both: the features decide what a frame is, the front-end how many of them the recurrent layers see.
+    One code path for all: the features decide what a frame is, the front-end how many of them the recurrent layers see.
     What comes out for an item does not depend on the other items of its batch.
 
     Args:
@@ -50,9 +51,7 @@ class Network(nn.Module):
     def __init__(self, recipe: RecipeConfig, labels: int) -> None:
         super().__init__()
         model = recipe.model
-        self.features: LineColumns | SpectralFeatures = (
-            LineColumns(recipe.features) if isinstance(recipe.features, LineFeatures) else SpectralFeatures(recipe.features)
-        )
+        self.features = _features(recipe.features)
         self.frontend: Frontend = _frontend(recipe, self.features.dim)
         self.encoder = BidirectionalStack(self.frontend.dim, model.hidden, model.layers, model.dropout)
         self.output = nn.Linear(self.encoder.dim, labels)
@@ -63,7 +62,7 @@ class Network(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def frames(self, features: Length) -> Length:
-        """Frames T that come out for so many feature frames (pixel columns, or spectral frames)."""
+        """Frames T that come out for so many feature frames (spectral frames, pixel columns or points)."""
         return self.frontend.frames(features)
 
     @property
@@ -82,9 +81,19 @@ class Network(nn.Module):
         return _log_probs(self.output, self.encoder(frames, lengths)), auxiliary, lengths
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (B, N) float32 or line images (B, W, H) uint8, with lengths (B,) -> log-probs (B, T, V), lengths (B,)."""
+        """Waveforms (B, N) float32, line images (B, W, H) uint8 or points (B, T, 5) float32, lengths (B,) -> log-probs (B, T, V), lengths (B,)."""
         log_probs, _, lengths = self.encode(*self.features(inputs, lengths))
         return log_probs, lengths
+
+
+def _features(config: Features) -> LineColumns | SpectralFeatures | StrokePoints:
+    match config:
+        case AudioFeatures():
+            return SpectralFeatures(config)
+        case LineFeatures():
+            return LineColumns(config)
+        case _:
+            return StrokePoints(config)
 
 
 def _frontend(recipe: RecipeConfig, inputs: int) -> Frontend:

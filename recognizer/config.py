@@ -261,7 +261,7 @@ class DecoderConfig:
     kind: Literal["greedy", "beam"] = "greedy"
     width: int = 50  # prefixes kept in each frame; 1 without models is greedy
     labels: int = 40  # most labels that a frame may append to a prefix
-    label_threshold: float = 8.0  # nats below the likeliest label of a frame; less likely ones are not appended
+    label_threshold: float = 7.0  # nats below the likeliest label of a frame; less likely ones are not appended
     score_threshold: float = 25.0  # nats below the best prefix
     blank_skip: float = 0.999  # probability of the blank from which on a frame appends nothing; 1: never
     lm: str | None = None  # n-gram model of words or of characters, as `recognizer lm` writes it

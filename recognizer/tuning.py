@@ -33,7 +33,7 @@ INSERTIONS = (-1.0, 0.0, 1.0, 2.0)  # nats
 STEPS = {"lm_weight": 0.2, "char_lm_weight": 0.2, "insertion": 0.5, "unknown": 2.0}  # of the local search, halved twice
 SEARCH_WIDTH = 16  # of the beam while weights are looked for: theirs hardly depend on it
 WIDTHS = (8, 16, 32, 64)  # tried for the pruning, narrowest first
-LABEL_THRESHOLDS = (5.0, 6.5, 8.0, 12.0)  # nats, likewise
+LABEL_THRESHOLDS = (5.0, 6.0)  # nats, likewise
 TOLERANCE = 0.002  # pruning may cost so much of the error rate, relatively
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from recognizer.bundle import Bundle, load_bundle
+from recognizer.bundles import find_bundle
 from recognizer.config import AudioFeatures, DecoderConfig, StrokeFeatures
 from recognizer.data.padding import pad
 from recognizer.decoding.decoder import load_decoder
@@ -169,13 +170,13 @@ class Recognizer:
         decoder: DecoderConfig | None = None,
         hotwords: Mapping[str, float] | None = None,
     ) -> Recognizer:
-        """Open a bundle folder; ``threads`` of the CPU, 0 for all cores.
+        """Open a bundle by its folder, or by its name if it is in the box; ``threads`` of the CPU, 0 for all cores.
 
         Raises:
             BundleError: it is missing, damaged, altered or too new.
         """
         prepare_host(threads)
-        return cls(load_bundle(bundle), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
+        return cls(load_bundle(find_bundle(bundle)), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
 
     def transcribe(self, sources: Iterable[Source] | Source, n_best: int = 1, times: bool = False) -> Iterator[Transcript]:
         """Recognise paths, samples (N,) float at the recogniser's sample rate, line images (H, W) uint8 grey,

@@ -17,6 +17,7 @@ import yaml
 
 from recognizer.alphabet import Alphabet
 from recognizer.bundle import save_bundle
+from recognizer.bundles import find_bundle
 from recognizer.config import TrainConfig
 from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.errors import TrainingError
@@ -213,7 +214,7 @@ def _write_provenance(config: TrainConfig, train_part: Part, dev_part: Part, run
     """Say, in digests, what these weights see, and what those that they start from saw."""
     provenance = Provenance.of(train_part.items.items, dev_part.items.items)
     if config.init is not None:
-        earlier = Path(config.init) / TRAINED_ON
+        earlier = find_bundle(config.init) / TRAINED_ON
         if earlier.exists():
             provenance |= Provenance.parse(earlier.read_text(encoding="utf-8"))
     (run_dir / TRAINED_ON).write_text(provenance.to_text(), encoding="utf-8")

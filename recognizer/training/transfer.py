@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recognizer.alphabet import BLANK, Alphabet
 from recognizer.bundle import load_bundle
+from recognizer.bundles import find_bundle
 from recognizer.config import TrainConfig
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
@@ -20,7 +21,7 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
     Raises:
         TrainingError: the bundle has other features or another network.
     """
-    source = load_bundle(bundle)
+    source = load_bundle(find_bundle(bundle))
     if source.recipe.features != config.features:
         raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
     ours = network.state_dict()

@@ -94,6 +94,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     tune.add_argument("manifest", help="development items with transcripts; score others")
     tune.add_argument("--metric", choices=("CER", "WER", "UER"), help="what to lower (default: WER with words, else that of the symbols)")
     tune.add_argument("-o", "--output", metavar="DIR", help="write the tuned bundle to DIR and leave BUNDLE as it is")
+    tune.add_argument("--allow-seen", action="store_true", help="tune on items that the recogniser was trained on")
     tune.add_argument("--json", action="store_true", help="print what was tried as JSON")
     tune.epilog = DECODER_HELP
     _add_machine(tune)

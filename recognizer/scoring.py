@@ -104,7 +104,7 @@ def evaluate_bundle(options: argparse.Namespace) -> int:
     protocol = find_protocol(options.protocol) if options.protocol else None
     recognizer = open_recognizer(options)
     progress = Progress(options.quiet)
-    _check_unseen(recognizer, items, options, progress)
+    check_unseen(recognizer, items, options.manifest, progress, options.allow_seen)
     started = time.perf_counter()
     outcome = evaluate(recognizer, items, progress, protocol, max(1, options.nbest), times=options.report is not None)
     seconds = time.perf_counter() - started
@@ -127,17 +127,21 @@ def evaluate_bundle(options: argparse.Namespace) -> int:
     return 1 if outcome.failures else 0
 
 
-def _check_unseen(recognizer: Recognizer, items: Sequence[Item], options: argparse.Namespace, progress: Progress) -> None:
-    """Refuse to score what the recogniser was trained on; remark on what its training was stopped by."""
+def check_unseen(recognizer: Recognizer, items: Sequence[Item], manifest: str | Path, progress: Progress, allow: bool = False) -> None:
+    """Refuse to score, or to tune on, what a recogniser was trained on; remark on what its training was stopped by.
+
+    Raises:
+        ManifestError: some items are among the training items, and this is not allowed.
+    """
     bundle = recognizer.bundle
     if TRAINED_ON not in bundle.others:
         progress.line("this bundle does not say what it was trained on: make sure that these items are not among it")
         return
     provenance = Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
     seen = provenance.trained_on(items)
-    if seen and not options.allow_seen:
+    if seen and not allow:
         which = f"{len(seen)} items are among those the recogniser was trained on (first: {seen[0].id})"
-        raise ManifestError(f"{options.manifest}: {which}; score others, or say --allow-seen")
+        raise ManifestError(f"{manifest}: {which}; take others, or say --allow-seen")
     chosen = provenance.chosen_by(items)
     if chosen:
         progress.line(f"note: {len(chosen)} of these items chose the best epoch in training, which flatters the score a little")

@@ -27,6 +27,7 @@ from recognizer.host import prepare_host
 from recognizer.overrides import override_decoder
 from recognizer.pipeline import Recognizer
 from recognizer.progress import Progress
+from recognizer.scoring import check_unseen
 
 LM_WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)  # of the grid
 INSERTIONS = (-1.0, 0.0, 1.0, 2.0)  # nats
@@ -227,6 +228,7 @@ def tune_bundle(options: argparse.Namespace) -> int:
     prepare_host(options.threads)
     recognizer = Recognizer(bundle, options.device, options.precision, decoder=config, threads=options.threads)
     progress = Progress(options.quiet)
+    check_unseen(recognizer, items, options.manifest, progress, options.allow_seen)
     started = time.perf_counter()
     tuned = tune(recognizer, items, options.metric, progress)
     store(bundle, tuned.config, Path(options.output) if options.output else None)

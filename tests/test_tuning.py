@@ -78,6 +78,16 @@ def test_tuning_again_replaces_the_old_model(bundle, model) -> None:
     assert not (bundle / "lm.ngram").exists()
 
 
+def test_what_was_trained_on_is_neither_scored_nor_tuned_on(cli, bundle, glyphs, model) -> None:
+    seen = glyphs.root / "train.jsonl"
+    for words in (["evaluate", bundle, seen], ["tune", bundle, seen, f"decoder.lm={model}"]):
+        outcome = cli(*words)
+        assert outcome.code == 2 and "are among those the recogniser was trained on" in outcome.err[-1] and "--allow-seen" in outcome.err[-1]
+    assert cli("evaluate", bundle, seen, "--allow-seen").code == 0
+    notes = cli("evaluate", bundle, glyphs.root / "dev.jsonl").err
+    assert any("chose the best epoch" in line for line in notes)
+
+
 def test_a_greedy_bundle_has_nothing_to_tune(cli, bundle, glyphs) -> None:
     outcome = cli("tune", bundle, glyphs.root / "dev.jsonl")
     assert outcome.code == 2 and "nothing to tune" in outcome.err[-1]

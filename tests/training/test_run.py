@@ -42,7 +42,7 @@ def test_the_whole_way_learns(corpus: str, run: str, request) -> None:
 @pytest.mark.parametrize(("corpus", "run"), [("tones", "speech_run"), ("glyphs", "line_run")])
 def test_what_a_run_leaves(corpus: str, run: str, request) -> None:
     run_dir, config = request.getfixturevalue(run), request.getfixturevalue(corpus).config(request.getfixturevalue(run))
-    assert sorted(path.name for path in run_dir.iterdir()) == ["audit.json", "bundle", "checkpoint.pt", "config.yaml", "log.jsonl"]
+    assert sorted(path.name for path in run_dir.iterdir()) == ["audit.json", "bundle", "checkpoint.pt", "config.yaml", "log.jsonl", "trained_on.txt"]
     assert build(TrainConfig, yaml.safe_load((run_dir / "config.yaml").read_text())) == config
     log = log_of(run_dir)
     assert [record["epoch"] for record in log] == list(range(1, config.trainer.epochs + 1))

@@ -272,6 +272,7 @@ class DecoderConfig:
     vocabulary: Literal["auto", "open", "closed"] = "auto"  # closed: only words of the lexicon or word model; auto: if there is a lexicon
     unknown: float = -5.0  # nats added for a word outside the vocabulary
     insertion: float = 0.0  # nats added for every word where words are known, else for every symbol
+    symbol_insertion: float = 0.0  # nats added for every symbol where words are known: CTC leaves symbols out sooner than it makes them up
     calibration: Calibration | None = None  # from evidence to confidence; found by `recognizer tune`
 
     def __post_init__(self) -> None:
@@ -282,7 +283,7 @@ class DecoderConfig:
         require(0 < self.blank_skip <= 1, "blank_skip", "is a probability")
         for key in ("lm_weight", "char_lm_weight"):
             require(0 <= getattr(self, key) < float("inf"), key, "cannot be negative")
-        for key in ("unknown", "insertion"):
+        for key in ("unknown", "insertion", "symbol_insertion"):
             require(abs(getattr(self, key)) < float("inf"), key, "must be a finite number")
         known = bool(self.lexicon or self.lm)
         require(self.vocabulary != "closed" or known, "vocabulary", "closed needs decoder.lexicon or a word model in decoder.lm")

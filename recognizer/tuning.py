@@ -31,7 +31,7 @@ from recognizer.scoring import check_unseen
 
 LM_WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)  # of the grid
 INSERTIONS = (-1.0, 0.0, 1.0, 2.0)  # nats
-STEPS = {"lm_weight": 0.2, "char_lm_weight": 0.2, "insertion": 0.5, "unknown": 2.0}  # of the local search, halved twice
+STEPS = {"lm_weight": 0.2, "char_lm_weight": 0.2, "symbol_insertion": 0.5, "insertion": 0.5, "unknown": 2.0}  # of the local search, halved twice
 SEARCH_WIDTH = 16  # of the beam while weights are looked for: theirs hardly depend on it
 WIDTHS = (8, 16, 32, 64)  # tried for the pruning, narrowest first
 LABEL_THRESHOLDS = (5.0, 6.0)  # nats, likewise
@@ -96,7 +96,7 @@ class _Judge:
 def tune(recognizer: Recognizer, items: Sequence[Item], metric: str | None = None, progress: Progress | None = None) -> Tuned:
     """Find LM weights, insertion bonus, unknown-word score and beam width on development items.
 
-    A grid over the weight of the model and the insertion bonus, then a search along one setting at a time with steps that
+    A grid over the weight of the model and the bonus for a symbol, then a search along one setting at a time with steps that
     are halved twice, then the strongest pruning that costs next to nothing. The log-probs are computed once.
 
     Args:
@@ -125,9 +125,12 @@ def tune(recognizer: Recognizer, items: Sequence[Item], metric: str | None = Non
     keys = ["insertion"]
     keys += ["lm_weight"] if models.words is not None or models.letters is not None else []
     keys += ["char_lm_weight"] if models.words is not None and models.letters is not None else []
+    keys += ["symbol_insertion"] if by_words else []
     keys += ["unknown"] if models.tree is not None and not recognizer.decoder.closed else []
     best = first = replace(start, width=min(start.width, SEARCH_WIDTH))
-    grid = [replace(first, lm_weight=w, insertion=i) for w in (LM_WEIGHTS if "lm_weight" in keys else (first.lm_weight,)) for i in INSERTIONS]
+    weights = LM_WEIGHTS if "lm_weight" in keys else (first.lm_weight,)
+    bonus = "symbol_insertion" if by_words else "insertion"
+    grid = [replace(first, **{"lm_weight": weight, bonus: value}) for weight in weights for value in INSERTIONS]
     for number, config in enumerate([first, *grid]):
         progress.update(f"grid {number}/{len(grid)}, best {metric} {100 * min(judge.seen.values(), default=1.0):.2f} %")
         best = min(best, config, key=judge.error)
@@ -204,11 +207,11 @@ def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> 
 def render_curve(tuned: Tuned) -> str:
     """The error by weight and insertion bonus, and what was chosen, as a table."""
     lines = [f"{tuned.metric} without a beam: {100 * tuned.greedy:.2f} %"] if tuned.greedy == tuned.greedy else []
-    lines.append("lm_weight  insertion  unknown  width  labels  " + tuned.metric)
+    lines.append("lm_weight  char_lm_weight  symbol_insertion  insertion  unknown  width  labels  " + tuned.metric)
     for trial in tuned.trials:
         s = trial.settings
         mark = "  *" if all(value == getattr(tuned.config, key) for key, value in s.items()) else ""
-        weights = f"{s['lm_weight']:9.3g}  {s['insertion']:9.3g}  {s['unknown']:7.3g}"
+        weights = f"{s['lm_weight']:9.3g}  {s['char_lm_weight']:14.3g}  {s['symbol_insertion']:16.3g}  {s['insertion']:9.3g}  {s['unknown']:7.3g}"
         lines.append(f"{weights}  {s['width']:5.0f}  {s['label_threshold']:6.3g}  {100 * trial.error:6.2f} %{mark}")
     chosen = tuned.config
     settings = " ".join(f"decoder.{key}={getattr(chosen, key):g}" for key in (*STEPS, "width", "label_threshold"))

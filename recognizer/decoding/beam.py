@@ -69,6 +69,7 @@ class BeamDecoder:
         self._words = _gram(words, config.lm_weight, tree.words if tree is not None else ())
         self._letters = _gram(letters, self._letter_weight(), ("", *alphabet.symbols))
         self._tree = self._make_tree()
+        self._symbol_insertion = config.symbol_insertion if tree is not None else 0.0
         self._phrases = _phrases(self.models.hotwords, len(alphabet))
         self._plain = tree is None and words is None and letters is None and self.models.hotwords is None and config.insertion == 0
         skip = log(config.blank_skip) if config.blank_skip < 1 else inf
@@ -93,7 +94,8 @@ class BeamDecoder:
         if self._plain and self.config.width == 1:
             return [greedy(log_probs)]
         table = np.ascontiguousarray(log_probs, dtype=np.float64)
-        outcome = search_prefixes(table, self._search, self._tree, self._words, self._letters, self._phrases, self.config.insertion)
+        bonuses = self.config.insertion, self._symbol_insertion
+        outcome = search_prefixes(table, self._search, self._tree, self._words, self._letters, self._phrases, *bonuses)
         (parent, last, word_at, birth), nodes, scores, final_words, unfinished = outcome
         if len(nodes) == 0:
             return [self._cut(table, *trace(parent, last, word_at, birth, unfinished))]
@@ -169,7 +171,7 @@ class BeamDecoder:
             language += self._words.weight * self.models.words.sentence_log_prob(found)
         if self.models.letters is not None:
             language += self._letters.weight * self.models.letters.sentence_log_prob(self.alphabet.spell(labels.tolist()))
-        bonus = self.config.insertion * len(found) + self._phrase_bonus(labels)
+        bonus = self.config.insertion * len(found) + self._symbol_insertion * len(labels) + self._phrase_bonus(labels)
         return Hypothesis(
             tuple(labels.tolist()), tuple(births.tolist()), acoustic + language + bonus, acoustic, language, bonus, tuple(found), tuple(spans)
         )

@@ -156,11 +156,11 @@ def choose_labels(row, search, chosen):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def search_prefixes(log_probs, search, tree, words, letters, phrases, insertion):  # type: ignore[no-untyped-def]
+def search_prefixes(log_probs, search, tree, words, letters, phrases, insertion, symbol_insertion):  # type: ignore[no-untyped-def]
     """Prefix beam search over log-probs (T, V) float64.
 
     ``words`` and ``letters`` are n-gram models over the words of ``tree`` and over labels; one whose ``ids`` are empty is
-    none. ``insertion`` is added for every word where there is a tree, else for every label.
+    none. ``insertion`` is added for every word where there is a tree, else for every label; ``symbol_insertion`` for every label.
 
     Returns:
         The tree of prefixes (parent, label, word, frame of birth) and, for each prefix left at the end, best first: node,
@@ -213,7 +213,7 @@ def search_prefixes(log_probs, search, tree, words, letters, phrases, insertion)
     letter_state[0] = letters.start if has_letters else 0
     phrase[0], by_words[0], by_letters[0], bonus[0], ahead[0] = phrases.start, 0.0, 0.0, 0.0, 0.0
     count = 1
-    most_gain = max(0.0, insertion) + (max(0.0, phrases.most) if phrases.on else 0.0)
+    most_gain = max(0.0, insertion) + max(0.0, symbol_insertion) + (max(0.0, phrases.most) if phrases.on else 0.0)
     if tree.on and not tree.closed:
         most_gain += max(0.0, tree.unknown)
 
@@ -299,9 +299,9 @@ def search_prefixes(log_probs, search, tree, words, letters, phrases, insertion)
                 letter_log, letter_next = 0.0, 0
                 if has_letters:
                     letter_log, letter_next = gram_score(letters, letter_state[b], letters.ids[label])
-                extra, phrase_next = 0.0, phrase[b]
+                extra, phrase_next = symbol_insertion, phrase[b]
                 if phrases.on:
-                    extra = phrases.gain[phrase[b], label]
+                    extra += phrases.gain[phrase[b], label]
                     phrase_next = phrases.target[phrase[b], label]
 
                 for choice in range(choices):

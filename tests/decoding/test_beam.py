@@ -122,12 +122,12 @@ def open_score(labels: tuple[int, ...], model, known: set[str], weight: float, c
     said = SPACED.decode(labels).split(" ")
     said = [word for word in said if word]
     language = weight * model.sentence_log_prob(said)
-    return language + config.insertion * len(said) + config.unknown * sum(word not in known for word in said)
+    return language + config.insertion * len(said) + config.symbol_insertion * len(labels) + config.unknown * sum(word not in known for word in said)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_open_word_model_equals_exhaustive_search(words, seed):
-    config = replace(WIDE, lm_weight=0.8, insertion=0.5, unknown=-1.5)
+    config = replace(WIDE, lm_weight=0.8, insertion=0.5, symbol_insertion=0.4, unknown=-1.5)
     tree = build_tree(spell_words(words.symbols[3:]), SPACED)
     decoder = BeamDecoder(SPACED, config, Models(words=words, tree=tree))
     check_against(decoder, emissions(seed, 6), lambda labels: open_score(labels, words, set(words.symbols[3:]), 0.8, config))
@@ -173,13 +173,13 @@ def segmentations(units: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_pronouncing_lexicon_equals_exhaustive_search(numerals, seed):
-    config = replace(WIDE, lm_weight=0.9, insertion=0.2, lexicon="named elsewhere")
+    config = replace(WIDE, lm_weight=0.9, insertion=0.2, symbol_insertion=-0.3, lexicon="named elsewhere")
     decoder = BeamDecoder(PHONES, config, Models(words=numerals, tree=build_tree(PRONUNCIATIONS, PHONES)))
     table = emissions(seed, 5)
 
     def total(labels: tuple[int, ...]) -> float | None:
         ways = segmentations(tuple(PHONES.spell(labels)))
-        return max((0.9 * numerals.sentence_log_prob(list(way)) + 0.2 * len(way) for way in ways), default=None)
+        return max((0.9 * numerals.sentence_log_prob(list(way)) + 0.2 * len(way) - 0.3 * len(labels) for way in ways), default=None)
 
     check_against(decoder, table, total)
     for h in decoder.decode(table, 50):
@@ -209,12 +209,13 @@ def test_words_know_their_places(words):
 def test_a_closed_lexicon_that_nothing_fits_is_cut_to_whole_words():
     alphabet = Alphabet((" ", "a", "b"))
     tree = build_tree(spell_words(["ab", "aaa"]), alphabet)
-    decoder = BeamDecoder(alphabet, DecoderConfig(kind="beam", width=4, score_threshold=10, vocabulary="closed", lexicon="x"), Models(tree=tree))
+    config = DecoderConfig(kind="beam", width=4, score_threshold=10, symbol_insertion=0.25, vocabulary="closed", lexicon="x")
+    decoder = BeamDecoder(alphabet, config, Models(tree=tree))
     spoken = [2, 3, 1, 2, 0, 2]  # "ab aa": no word is "aa", and nothing else is likely
     table = normalised(np.where(np.arange(4) == np.array(spoken)[:, None], 12.0, 0.0))
     best = decoder.decode(table)[0]
     assert best.words == ("ab",) and alphabet.decode(best.labels) == "ab"
-    assert best.score == pytest.approx(label_log_prob(table, np.array([2, 3], np.int32)))
+    assert best.score == pytest.approx(label_log_prob(table, np.array([2, 3], np.int32)) + 0.5)
 
 
 def test_weight_zero_is_no_model(words, letters):

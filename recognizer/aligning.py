@@ -18,7 +18,7 @@ from recognizer.decoding.timing import split_words, time_tokens, time_words
 from recognizer.errors import InputError
 from recognizer.pipeline import Emission, Recognizer, Transcript
 from recognizer.progress import Progress
-from recognizer.writers import Ctm, Json, Jsonl, Writer, choose_writers, dump_json, save_text, transcript_record
+from recognizer.writers import Ctm, Json, Jsonl, Writer, choose_writers, dump_json, open_folder, save_text, transcript_record
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,7 @@ def align_bundle(options: argparse.Namespace) -> int:
     # the text is known: no need to read the language model of the bundle's decoder
     recognizer = Recognizer.load(options.bundle, options.device, options.precision, options.threads, DecoderConfig())
     writers = choose_writers(options.format, recognizer.recipe.modality)
-    folder = Path(options.output) if options.output else None
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
+    folder = open_folder(options.output)
     progress = Progress(options.quiet)
     started, failed = time.perf_counter(), 0
     names: dict[str, str] = {}  # ids by the name their files have

@@ -21,7 +21,7 @@ from recognizer.host import peak_memory, prepare_host
 from recognizer.overrides import override_decoder
 from recognizer.pipeline import Recognizer, Transcript
 from recognizer.progress import Progress
-from recognizer.writers import SUBJECTS, Writer, choose_writers, write_file
+from recognizer.writers import SUBJECTS, Writer, choose_writers, open_folder, write_file
 
 SUFFIXES: dict[Modality, Collection[str]] = {"audio": AUDIO_SUFFIXES, "line": IMAGE_SUFFIXES, "strokes": STROKE_SUFFIXES}
 
@@ -105,12 +105,7 @@ def _kind(source: str) -> Modality:
 def transcribe_files(options: argparse.Namespace) -> int:
     """Carry out the command; 1 if some file could not be used, 2 if there was none to use."""
     choose_writers(options.format)  # a misspelt one is told before a model is loaded
-    folder = Path(options.output) if options.output else None
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
+    folder = open_folder(options.output)
     several = len(options.sources) > 1 or options.sources[0] == "-" or not Path(options.sources[0]).is_file()
     output = _Output(folder, several, Progress(options.quiet))
     for bundle, sources in choose_bundles(options):

@@ -130,7 +130,8 @@ def tune(recognizer: Recognizer, items: Sequence[Item], metric: str | None = Non
     best = first = replace(start, width=min(start.width, SEARCH_WIDTH))
     weights = LM_WEIGHTS if "lm_weight" in keys else (first.lm_weight,)
     bonus = "symbol_insertion" if by_words else "insertion"
-    grid = [replace(first, **{"lm_weight": weight, bonus: value}) for weight in weights for value in INSERTIONS]
+    points: list[dict[str, Any]] = [{"lm_weight": weight, bonus: value} for weight in weights for value in INSERTIONS]
+    grid = [replace(first, **point) for point in points]
     for number, config in enumerate([first, *grid]):
         progress.update(f"grid {number}/{len(grid)}, best {metric} {100 * min(judge.seen.values(), default=1.0):.2f} %")
         best = min(best, config, key=judge.error)

@@ -204,6 +204,22 @@ def choose_writers(names: str, modality: Modality | None = None) -> list[Writer]
     return chosen
 
 
+def open_folder(name: str | None) -> Path | None:
+    """The folder that results go to, made if need be; None where none was named.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    if not name:
+        return None
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder
+
+
 def write_file(transcript: Transcript, writer: Writer, folder: Path) -> Path:
     """Write a transcript to ``folder`` under the name of its source; the file appears whole or not at all.
 

@@ -226,7 +226,7 @@ def measure(name: str, decode: Decode, emissions: Emissions) -> Row:
     """Frames a second, error rates and the mean exact log probability of what was read."""
     import editdistance
 
-    from recognizer.decoding.beam_kernel import label_log_prob
+    from recognizer.decoding.path_sums import label_log_prob
 
     decode(emissions.tables[0])  # compiled or loaded before the clock runs
     spent: list[float] = []

@@ -12,12 +12,14 @@ import numpy as np
 
 from recognizer.alphabet import Alphabet
 from recognizer.config import DecoderConfig
-from recognizer.decoding.beam_kernel import NO_WORD, Gram, Phrases, Search, Tree, label_log_prob, search_prefixes, trace
+from recognizer.decoding.beam_kernel import NO_WORD, search_prefixes, trace
+from recognizer.decoding.beam_tables import Gram, Phrases, Search, Tree
 from recognizer.decoding.emissions import check_log_probs, check_sums
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hotwords import HotwordAutomaton
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.ngram import NgramModel
+from recognizer.decoding.path_sums import label_log_prob
 from recognizer.decoding.word_tree import WordTree
 from recognizer.errors import ConfigError, InputError
 

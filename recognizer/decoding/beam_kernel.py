@@ -7,81 +7,17 @@ blank, ``plain[b]`` those that end in its last label (Hannun et al. 2014, algori
 
 from __future__ import annotations
 
-from math import exp, inf, log1p
-from typing import NamedTuple
+from math import inf
 
 import numpy as np
 from numba import njit
 
 from recognizer.decoding.ngram_query import query
-
-
-class Search(NamedTuple):
-    """What is kept in each frame."""
-
-    width: int  # prefixes
-    labels: int  # labels a frame may append; the likeliest ones
-    label_threshold: float  # nats below the likeliest label of the frame
-    score_threshold: float  # nats below the best prefix
-    blank_skip: float  # log prob of the blank from which on a frame appends nothing
-
-
-class Gram(NamedTuple):
-    """An n-gram model as the kernel reads it."""
-
-    weight: float
-    start: int
-    end: int  # id of </s>
-    ids: np.ndarray  # (labels or words,) int32: id of each in the model
-    first: np.ndarray
-    symbol: np.ndarray
-    log_prob: np.ndarray
-    target: np.ndarray
-    backoff: np.ndarray
-    fallback: np.ndarray
-
-
-class Tree(NamedTuple):
-    """Words as a prefix tree over labels; node 0 is the root. Without nodes below it there are no words."""
-
-    on: bool
-    closed: bool  # only words of the tree
-    separator: int  # label between words; 0: words follow each other without one
-    unknown: float  # added for a word outside the tree
-    first: np.ndarray  # (N + 1,) int32: children of node n are first[n] .. first[n + 1]
-    label: np.ndarray  # (children,) int32, ascending within a node
-    child: np.ndarray  # (children,) int32
-    word_first: np.ndarray  # (N + 1,) int32
-    word: np.ndarray  # int32: words that end at a node
-    ahead: np.ndarray  # (N,) float64: weighted log prob of the likeliest word below, 0 at the root
-
-
-class Phrases(NamedTuple):
-    """Hotwords as an automaton over labels; state 0 stands at the beginning of a word."""
-
-    on: bool
-    most: float  # largest gain of one step
-    target: np.ndarray  # (states, V) int32
-    gain: np.ndarray  # (states, V) float64
-    end: np.ndarray  # (states,) float64: gain where the utterance ends
-    start: int
-
+from recognizer.decoding.path_sums import log_add
 
 NO_NODE = -1  # outside the tree of words
 NO_WORD = -1
 UNKNOWN_WORD = -2
-
-
-@njit(cache=True, nogil=True, inline="always")
-def log_add(a: float, b: float) -> float:
-    """log(exp(a) + exp(b)), exact where either is -inf."""
-    if a < b:
-        a, b = b, a
-    if b < a - 40.0:  # beyond the digits of a double; also every case of b = -inf but a = -inf
-        return a
-    if b == -inf:
-        return a
-    return a + log1p(exp(b - a))
 
 
 @njit(cache=True, nogil=True)
@@ -504,27 +440,3 @@ def trace(parent, last, word_at, birth, node):  # type: ignore[no-untyped-def]
         labels[i], words[i], births[i] = last[at], word_at[at], birth[at]
         at = parent[at]
     return labels, words, births
-
-
-@njit(cache=True, nogil=True)
-def label_log_prob(log_probs, labels):  # type: ignore[no-untyped-def]
-    """Log probability of a labelling summed over its paths (Graves et al. 2006, equation 8); log-probs (T, V) float64."""
-    frames, count = log_probs.shape[0], labels.shape[0]
-    states = 2 * count + 1
-    forward = np.full(states, -inf)
-    forward[0] = 0.0  # before the first frame; state 1 is entered from here
-    if frames == 0:
-        return 0.0 if count == 0 else -inf
-    for t in range(frames):
-        for s in range(states - 1, -1, -1):
-            label = labels[s // 2] if s % 2 else 0
-            value = forward[s]
-            if t == 0:
-                value = 0.0 if s < 2 else -inf
-            else:
-                if s > 0:
-                    value = log_add(value, forward[s - 1])
-                if s > 2 and s % 2 and labels[s // 2] != labels[s // 2 - 1]:
-                    value = log_add(value, forward[s - 2])
-            forward[s] = value + log_probs[t, label]
-    return log_add(forward[states - 1], forward[states - 2]) if count else forward[0]

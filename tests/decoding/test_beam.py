@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from recognizer.alphabet import Alphabet
 from recognizer.config import DecoderConfig
 from recognizer.decoding.beam import BeamDecoder, Models
-from recognizer.decoding.beam_kernel import label_log_prob
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hotwords import build_hotwords
 from recognizer.decoding.ngram_estimate import estimate_ngram
+from recognizer.decoding.path_sums import label_log_prob
 from recognizer.decoding.word_tree import build_tree, spell_words
 from recognizer.errors import ConfigError, InputError
 from tests.decoding.brute import labelling_scores, normalised

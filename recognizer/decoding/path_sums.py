@@ -1,0 +1,44 @@
+"""Sums over the paths of a labelling, compiled by numba."""
+
+from __future__ import annotations
+
+from math import exp, inf, log1p
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, inline="always")
+def log_add(a: float, b: float) -> float:
+    """log(exp(a) + exp(b)), exact where either is -inf."""
+    if a < b:
+        a, b = b, a
+    if b < a - 40.0:  # beyond the digits of a double; also every case of b = -inf but a = -inf
+        return a
+    if b == -inf:
+        return a
+    return a + log1p(exp(b - a))
+
+
+@njit(cache=True, nogil=True)
+def label_log_prob(log_probs, labels):  # type: ignore[no-untyped-def]
+    """Log probability of a labelling summed over its paths (Graves et al. 2006, equation 8); log-probs (T, V) float64."""
+    frames, count = log_probs.shape[0], labels.shape[0]
+    states = 2 * count + 1
+    forward = np.full(states, -inf)
+    forward[0] = 0.0  # before the first frame; state 1 is entered from here
+    if frames == 0:
+        return 0.0 if count == 0 else -inf
+    for t in range(frames):
+        for s in range(states - 1, -1, -1):
+            label = labels[s // 2] if s % 2 else 0
+            value = forward[s]
+            if t == 0:
+                value = 0.0 if s < 2 else -inf
+            else:
+                if s > 0:
+                    value = log_add(value, forward[s - 1])
+                if s > 2 and s % 2 and labels[s // 2] != labels[s // 2 - 1]:
+                    value = log_add(value, forward[s - 2])
+            forward[s] = value + log_probs[t, label]
+    return log_add(forward[states - 1], forward[states - 2]) if count else forward[0]

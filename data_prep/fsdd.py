@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dev-speaker", action="append", metavar="NAME", help="all of this speaker go to dev.jsonl; repeatable")
 
 
+@dataclass(frozen=True)
+class Clip:
+    """One recording: the digit, who says it and the split of that speaker (None where nobody is held out)."""
+
+    path: Path
+    digit: int
+    speaker: str
+    split: str | None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What an item says of its split."""
+        return {} if self.split is None else {"split": self.split}
+
+
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Read the recordings in the order of their names.
+
+    Raises:
+        ConfigError: a speaker to hold out is not in the corpus or held out twice.
+    """
+    for clip in find_clips(source, options):
+        yield Item(clip.path.stem, clip.path, text=DIGITS[clip.digit], group=clip.speaker, meta=clip.meta)
+
+
+def find_clips(source: Path, options: argparse.Namespace) -> list[Clip]:
+    """The recordings in the order of their names; others are dropped.
 
     Raises:
         ConfigError: a speaker to hold out is not in the corpus or held out twice.
@@ -36,9 +62,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         else:
             options.drop(InputError(f"{path}: the name is not of the form digit_speaker_number.wav"))
     held = _assign_speakers({match[2] for _, match in found}, options)
-    for path, match in found:
-        meta: dict[str, Any] = {"split": held.get(match[2], "train")} if held else {}
-        yield Item(path.stem, path, text=DIGITS[int(match[1])], group=match[2], meta=meta)
+    return [Clip(path, int(match[1]), match[2], held.get(match[2], "train") if held else None) for path, match in found]
 
 
 def _assign_speakers(speakers: set[str], options: argparse.Namespace) -> dict[str, str]:

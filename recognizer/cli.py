@@ -76,6 +76,10 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     evaluate.add_argument("--protocol", metavar="NAME", help=f"count as published: {protocols}")
     report = "write a report as one HTML file (default: report.html, in DIR of -o)"
     evaluate.add_argument("--report", nargs="?", const="", metavar="FILE", help=report)
+    card = "write what is measured into a model card, between its marker lines (default: card.md of the bundle)"
+    evaluate.add_argument("--card", nargs="?", const="", metavar="FILE", help=card)
+    also = "a further manifest for the card, such as distorted or out-of-domain items; repeatable"
+    evaluate.add_argument("--also", action="append", default=[], metavar="MANIFEST", help=also)
     evaluate.add_argument("--allow-seen", action="store_true", help="score items that the recogniser was trained on")
     _add_decoding(evaluate)
     _add_machine(evaluate)
@@ -172,6 +176,10 @@ def _transcribe(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if options.card is not None or options.also:
+        from recognizer.measured_card import measure_bundle
+
+        return measure_bundle(options)
     from recognizer.scoring import evaluate_bundle
 
     return evaluate_bundle(options)

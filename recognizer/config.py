@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from recognizer.calibration import Calibration
+from recognizer.errors import nearest
 from recognizer.strict import require
 
 Modality = Literal["audio", "line", "strokes"]
@@ -102,6 +104,12 @@ class AudioAugment:
     gain_db: tuple[float, float] = (0.0, 0.0)
     noise: float = 0.0  # probability of additive noise
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
+    noise_colour: tuple[float, float] = (0.0, 1.0)  # exponent of its spectrum 1 / f ** colour: 0 white, 1 pink, 2 brown, like rumble
+    reverb: float = 0.0  # probability of an echoing room
+    reverb_seconds: tuple[float, float] = (0.15, 0.8)  # time in which the echo falls by 60 dB
+    reverb_direct_db: tuple[float, float] = (0.0, 15.0)  # energy of the direct sound over that of the echo
+    telephone: float = 0.0  # probability of a line of 8 kHz and less than its whole band
+    telephone_mu_law: float = 0.5  # probability that the line codes samples in 8 bits (ITU-T G.711)
     time_masks: int = 0  # SpecAugment (Park et al. 2019)
     time_mask_ms: float = 100.0  # longest time mask
     frequency_masks: int = 0
@@ -111,10 +119,14 @@ class AudioAugment:
         for key in ("speed", "tempo"):
             low, high = getattr(self, key)
             require(0.5 <= low <= high <= 2.0, key, "must be a range within 0.5..2")
-        for key in ("gain_db", "noise_snr_db"):
+        for key in ("gain_db", "noise_snr_db", "reverb_direct_db"):
             low, high = getattr(self, key)
             require(low <= high, key, "must be a range, lower end first")
-        require(0 <= self.noise <= 1, "noise", "is a probability")
+        for key, least, most in (("noise_colour", -2.0, 3.0), ("reverb_seconds", 0.05, 5.0)):
+            low, high = getattr(self, key)
+            require(least <= low <= high <= most, key, f"must be a range within {least:g}..{most:g}")
+        for key in ("noise", "reverb", "telephone", "telephone_mu_law"):
+            require(0 <= getattr(self, key) <= 1, key, "is a probability")
         require(self.time_masks >= 0, "time_masks", "cannot be negative")
         require(self.frequency_masks >= 0, "frequency_masks", "cannot be negative")
         require(self.time_mask_ms >= 0, "time_mask_ms", "cannot be negative")
@@ -235,20 +247,81 @@ class SpeechCnn:
 
 
 @dataclass(frozen=True)
-class ModelConfig:
-    """Front-end, stacked bidirectional LSTM and CTC output layer."""
+class MdLstmFrontend:
+    """Two-dimensional LSTM layers over a line image, between them blocks of it and tanh units (Graves & Schmidhuber 2008); a whole encoder."""
 
-    frontend: NoFrontend | Stack | LineCnn | SpeechCnn = field(default_factory=NoFrontend)
-    cell: Literal["lstm"] = "lstm"
-    layers: int = 3
+    kind: Literal["mdlstm"] = "mdlstm"
+    hidden: tuple[int, ...] = (2, 10, 50)  # cells per direction of each layer
+    units: tuple[int, ...] = (6, 20)  # tanh units between the layers
+    block_heights: tuple[int, ...] = (4, 4, 4)  # rows of a block in front of each layer: of pixels, then of the layer below
+    block_widths: tuple[int, ...] = (3, 3, 2)  # columns of it
+    stable: bool = False  # cells whose state cannot grow without limit (Leifert et al. 2016)
+    dropout: float = 0.0  # of outputs between the layers (Pham et al. 2014)
+
+    def __post_init__(self) -> None:
+        require(len(self.hidden) > 0, "hidden", "needs at least one layer")
+        require(len(self.units) == len(self.hidden) - 1, "units", "needs one number less than hidden")
+        for key in ("hidden", "units"):
+            require(all(size > 0 for size in getattr(self, key)), key, "must be positive")
+        for key in ("block_heights", "block_widths"):
+            values = getattr(self, key)
+            require(len(values) == len(self.hidden), key, "needs one number for each entry of hidden")
+            require(all(1 <= v <= 64 for v in values), key, "must lie between 1 and 64")
+        require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class CellSettings:
+    """What a recurrent cell can be told besides its size; not every cell uses every key."""
+
+    forget_bias: float = 0.0  # added to the forget gate's bias at the start (Gers et al. 2000; Jozefowicz et al. 2015: 1)
+    zoneout: float = 0.0  # probability that a state stays as it was in a frame (Krueger et al. 2017)
+    recurrent_dropout: float = 0.0  # of the states in the recurrent products, one mask a sequence (Gal & Ghahramani 2016)
+    heads: int = 4  # slstm, mlstm: blocks of the recurrent matrix, matrix memories
+    positions: int = 0  # conv_lstm: bands or rows that a frame consists of; divides its size and hidden
+    kernel: int = 5  # conv_lstm: width of the convolutions, in positions
+    peepholes: bool = True  # conv_lstm: gates see the cell state
+
+    def __post_init__(self) -> None:
+        for key in ("zoneout", "recurrent_dropout"):
+            require(0 <= getattr(self, key) < 1, key, "must lie in [0, 1)")
+        require(abs(self.forget_bias) < float("inf"), "forget_bias", "must be a finite number")
+        require(self.heads >= 1, "heads", "must be positive")
+        require(self.positions >= 0, "positions", "cannot be negative")
+        require(self.kernel >= 1 and self.kernel % 2 == 1, "kernel", "must be odd")
+
+
+def cell_names() -> list[str]:
+    """The recurrent cells there are: one file of ``recognizer/models/cells`` each."""
+    return sorted(path.stem for path in (Path(__file__).parent / "models" / "cells").glob("[a-z]*.py"))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Front-end, stacked recurrent layers and CTC output layer."""
+
+    frontend: NoFrontend | Stack | LineCnn | SpeechCnn | MdLstmFrontend = field(default_factory=NoFrontend)
+    cell: str = "lstm"  # a file of recognizer/models/cells
+    recurrent: CellSettings = field(default_factory=CellSettings)
+    layers: int = 3  # 0: none, behind a front-end that is an encoder of its own
     hidden: int = 250  # cells per direction
+    bidirectional: bool = True
+    truncate: int = 0  # frames after which the gradient is cut (truncated back-propagation through time); 0: never
+    highway: bool = False  # a highway layer after every recurrent one
+    attention: int = 0  # heads of a self-attention layer over the last recurrent one; 0: none
     dropout: float = 0.0  # between recurrent layers and before the output layer
     auxiliary: float = 0.0  # weight of a second CTC loss on the front-end's output, training only
     uniform: float = 0.0  # > 0: all weights drawn from [-uniform, uniform] (Graves et al. 2013: 0.1); 0: the layers' defaults
 
     def __post_init__(self) -> None:
-        require(1 <= self.layers <= 32, "layers", "must lie between 1 and 32")
+        least = 0 if isinstance(self.frontend, MdLstmFrontend) else 1
+        require(least <= self.layers <= 32, "layers", f"must lie between {least} and 32")
         require(1 <= self.hidden <= 8192, "hidden", "must lie between 1 and 8192")
+        cells = cell_names()
+        require(self.cell in cells, "cell", f"{self.cell!r} is not one of {', '.join(cells)}{nearest(self.cell, cells)}")
+        require(self.truncate >= 0, "truncate", "cannot be negative")
+        require(self.attention >= 0, "attention", "cannot be negative")
+        require(self.attention == 0 or self.hidden * (1 + self.bidirectional) % self.attention == 0, "attention", "must divide the encoder's output")
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
         require(0 <= self.auxiliary <= 1, "auxiliary", "must lie in [0, 1]")
         require(self.uniform >= 0, "uniform", "cannot be negative")
@@ -306,7 +379,7 @@ class RecipeConfig:
     def __post_init__(self) -> None:
         kind = self.model.frontend.kind
         images = isinstance(self.features, LineFeatures) and self.features.kind == "pixels"
-        require(kind != "line_cnn" or images, "model.frontend.kind", "line_cnn reads features=pixels")
+        require(kind not in ("line_cnn", "mdlstm") or images, "model.frontend.kind", f"{kind} reads features=pixels")
         require(kind != "speech_cnn" or isinstance(self.features, AudioFeatures), "model.frontend.kind", "speech_cnn reads audio features")
 
 

@@ -98,15 +98,30 @@ def evaluate(
     return Evaluation(score(scored, level, protocol), scored, transcripts, failures)
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """What the command has done: the recogniser that was opened, the items of the manifest, the protocol and the outcome."""
+
+    recognizer: Recognizer
+    items: list[Item]
+    protocol: Protocol | None
+    outcome: Evaluation
+
+
 def evaluate_bundle(options: argparse.Namespace) -> int:
     """Carry out the command; 1 if some item could not be scored."""
+    return 1 if score_bundle(options).outcome.failures else 0
+
+
+def score_bundle(options: argparse.Namespace, times: bool = False) -> Scoring:
+    """Score a bundle on a manifest, print and write what the options ask for; ``times``: with confidences in any case."""
     items = load_manifest(options.manifest)
     protocol = find_protocol(options.protocol) if options.protocol else None
     recognizer = open_recognizer(options)
     progress = Progress(options.quiet)
     check_unseen(recognizer, items, options.manifest, progress, options.allow_seen)
     started = time.perf_counter()
-    outcome = evaluate(recognizer, items, progress, protocol, max(1, options.nbest), times=options.report is not None)
+    outcome = evaluate(recognizer, items, progress, protocol, max(1, options.nbest), times or options.report is not None)
     seconds = time.perf_counter() - started
     for failure in outcome.failures:
         print(f"recognizer: {failure}", file=sys.stderr)
@@ -124,7 +139,7 @@ def evaluate_bundle(options: argparse.Namespace) -> int:
         progress.line(f"wrote {_write_report(options, recognizer, items, outcome, protocol)}")
     print(json.dumps(record, ensure_ascii=False, indent=1) if options.json else render(outcome.report))
     progress.line(f"{len(outcome.scored)} items in {seconds:.1f} s, {len(outcome.scored) / seconds:.1f} items/s")
-    return 1 if outcome.failures else 0
+    return Scoring(recognizer, items, protocol, outcome)
 
 
 def check_unseen(recognizer: Recognizer, items: Sequence[Item], manifest: str | Path, progress: Progress, allow: bool = False) -> None:
@@ -133,28 +148,40 @@ def check_unseen(recognizer: Recognizer, items: Sequence[Item], manifest: str | 
     Raises:
         ManifestError: some items are among the training items, and this is not allowed.
     """
-    bundle = recognizer.bundle
-    if TRAINED_ON not in bundle.others:
+    known = find_known(recognizer, items)
+    if known is None:
         progress.line("this bundle does not say what it was trained on: make sure that these items are not among it")
         return
-    provenance = Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
-    seen = provenance.trained_on(items)
+    seen, chosen = known
     if seen and not allow:
         which = f"{len(seen)} items are among those the recogniser was trained on (first: {seen[0].id})"
         raise ManifestError(f"{manifest}: {which}; take others, or say --allow-seen")
-    chosen = provenance.chosen_by(items)
     if chosen:
         progress.line(f"note: {len(chosen)} of these items chose the best epoch in training, which flatters the score a little")
+
+
+def find_known(recognizer: Recognizer, items: Sequence[Item]) -> tuple[list[Item], list[Item]] | None:
+    """The items that a recogniser was trained on, and those that its training was stopped by; None where its bundle does not say."""
+    bundle = recognizer.bundle
+    if TRAINED_ON not in bundle.others:
+        return None
+    provenance = Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
+    return provenance.trained_on(items), provenance.chosen_by(items)
+
+
+def gather_extras(items: Sequence[Item], outcome: Evaluation) -> dict[str, Extra]:
+    """Source, length and confidences of each scored item, by its id."""
+    sources = {item.id: item.source for item in items}
+    return {
+        item.id: Extra(sources[item.id], t.seconds, t.width, t.tokens, t.words) for item, t in zip(outcome.scored, outcome.transcripts, strict=True)
+    }
 
 
 def _write_report(
     options: argparse.Namespace, recognizer: Recognizer, items: Sequence[Item], outcome: Evaluation, protocol: Protocol | None
 ) -> Path:
     """The report, with the recordings or pictures of the items that it shows."""
-    sources = {item.id: item.source for item in items}
-    extras = {
-        item.id: Extra(sources[item.id], t.seconds, t.width, t.tokens, t.words) for item, t in zip(outcome.scored, outcome.transcripts, strict=True)
-    }
+    extras = gather_extras(items, outcome)
     facts = {"Bundle": str(options.bundle), "Manifest": str(options.manifest)}
     title = f"{Path(options.bundle).absolute().name} on {Path(options.manifest).name}"
     setup = Setup(title, facts, name_settings(recognizer.decoding), recognizer.recipe.modality, recognizer.alphabet.symbols, outcome.failures)

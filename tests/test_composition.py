@@ -16,7 +16,10 @@ from recognizer.strict import build, plain
 PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml"))
 GLOBAL = ("experiment", "debug")  # groups whose files hold only what differs
 # what cannot be had with the features of speech, and those it goes with
-FEATURES = {"model/line_cnn_blstm": "pixels", "augment/handwriting": "pixels", "augment/strokes": "strokes"}
+FEATURES = {
+    "model/line_cnn_blstm": "pixels", "model/mdlstm": "pixels", "model/mdlstm_fast": "pixels",
+    "augment/handwriting": "pixels", "augment/strokes": "strokes",
+}
 
 
 @pytest.fixture(autouse=True)

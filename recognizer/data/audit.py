@@ -59,6 +59,11 @@ class Audit:
     total: int = 0
 
     @property
+    def empty(self) -> int:
+        """Usable items that are marked as holding nothing (:attr:`Item.empty`)."""
+        return sum(item.empty for item in self.usable)
+
+    @property
     def excluded(self) -> list[Finding]:
         """The findings that keep an item out of training, at most one an item."""
         return [finding for finding in self.findings if finding.excludes]
@@ -125,7 +130,7 @@ class Auditor:
         if array is None:
             return find("unreadable", f"{item.id}: {error}")
         transcript = target(item, self.text)
-        if not transcript:
+        if transcript is None or (not transcript and not item.empty):
             missing = "is empty" if transcript is not None else "is not in the manifest"
             name = "text" if self.text.level == "characters" else "units"
             return find("no transcript", f"{item.id}: the transcript ({name!r}) {missing}")
@@ -134,13 +139,13 @@ class Auditor:
         unknown = self.alphabet.unknown(transcript) if self.alphabet is not None else []
         if unknown:
             return find("unknown symbols", f"{item.id}: not in the alphabet: {', '.join(map(repr, unknown))}")
-        if is_empty(array):
+        if is_empty(array) and not item.empty:
             return find("silent or blank", f"{item.id}: {item.source} holds {'only silence' if array.ndim == 1 else 'a blank line'}")
         frames = self.frames(len(array))
         if self.budget is not None and frames > self.budget:
             advice = f"cut it, or raise trainer.batch_frames to {frames}"
             return find("too long", f"{item.id}: {frames} frames, more than a batch may have ({self.budget}): {advice}")
-        needed, available = required_frames(symbols), self.output_frames(frames)
+        needed, available = max(1, required_frames(symbols)), self.output_frames(frames)
         if needed > available:
             return find(
                 "more labels than frames", f"{item.id}: {len(symbols)} labels need {needed} frames, the encoder has {available}; {item.source}"
@@ -159,6 +164,7 @@ class Auditor:
         measured: dict[str, Any] = {
             "items": result.total,
             "usable": len(result.usable),
+            "empty": result.empty,
             "groups": len({item.group for item in result.usable if item.group is not None}),
             "findings": dict(Counter(f.kind for f in result.findings)),
             "symbols": dict(result.symbols.most_common()),

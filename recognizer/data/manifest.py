@@ -24,7 +24,8 @@ class Item:
         text: transcript as a string; ``units``: transcript as a sequence (phones, say). Either may be absent.
         seconds: duration of a recording or a pen trace; ``width``: width of an image in pixels. Informative.
         group: speaker or writer; splits and confidence intervals go by it.
-        meta: anything else (sex, dialect, split, times ...).
+        meta: anything else (sex, dialect, split, times ...). ``"empty": true`` says that the transcript is empty on purpose:
+            the recording holds no speech, the paper no writing.
     """
 
     id: str
@@ -35,6 +36,11 @@ class Item:
     width: int | None = None
     group: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether the item is marked as holding nothing to recognise."""
+        return self.meta.get("empty") is True
 
     def transcript(self, level: str) -> str | tuple[str, ...] | None:
         """``text`` for level "characters", ``units`` for level "units"."""
@@ -131,6 +137,8 @@ def _parse(line: str, path: Path, number: int) -> Item:
         if not isinstance(units, list) or not all(isinstance(u, str) and u.split() == [u] for u in units):
             raise fail("the key 'units' must be a list of non-empty strings without white space")
         record["units"] = tuple(units)
+    if (record.get("meta") or {}).get("empty") is True and (record.get("text") or units):
+        raise fail(f"'meta' marks the item as empty, but its transcript is {record.get('text') or ' '.join(units or ())!r}; mend one of the two")
     record["source"] = (path.parent / record["source"]).absolute()
     record["meta"] = record.get("meta") or {}
     return Item(**record)

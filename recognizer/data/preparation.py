@@ -30,7 +30,8 @@ class Corpus(Protocol):
     The options that ``read`` gets are those of ``add_arguments`` (none may be required) and besides: ``out``, the folder of the
     manifests, for files that a reader makes; ``drop(InputError)``, to be called for every file or line left out; ``note(str)``, for
     remarks. Items are read in an order that does not depend on the file system, with absolute sources. An item with
-    ``meta["split"]`` goes into that split; "train", or none, is what a user may divide further.
+    ``meta["split"]`` goes into that split; "train", or none, is what a user may divide further. A module with
+    ``NEEDS_SOURCE = False`` makes its items of nothing: no source is asked for, and ``read`` is given ``out`` in its place.
     """
 
     CORPUS: str
@@ -63,7 +64,7 @@ def corpora() -> dict[str, Corpus]:
 
 def prepare(
     corpus: str,
-    source: str | Path,
+    source: str | Path | None,
     out: str | Path,
     *,
     dev: float = 0.0,
@@ -80,7 +81,7 @@ def prepare(
 
     Args:
         corpus: a key of :func:`corpora`.
-        source: where the corpus lies; ``out``: a folder, made if need be.
+        source: where the corpus lies, None for one that is made of nothing; ``out``: a folder, made if need be.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
         lexicon: pronouncing dictionary (:func:`~recognizer.lexicon.load_lexicon`) by which texts without units get phones.
         drop: told of every file or line left out; by default they are named on stderr.
@@ -98,16 +99,20 @@ def prepare(
     plan = SplitPlan(dev, test, dev_every, seed, name)
     parsed = _parse_options(known[corpus], options)
     parsed.lexicon = Path(lexicon) if lexicon is not None else None
-    return _prepare(known[corpus], Path(source), Path(out), plan, parsed, drop or _complain, note or _remark)
+    source = Path(source) if source is not None else None
+    return _prepare(known[corpus], source, Path(out), plan, parsed, drop or _complain, note or _remark)
 
 
 def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one subcommand a corpus: ``NAME SOURCE OUT``, the options of splitting and those of the corpus."""
+    """Add one subcommand a corpus: ``NAME SOURCE OUT`` (``NAME OUT`` without a source), the options of splitting and those of the corpus."""
     choices = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS", action=_CorpusAction)
     for name, module in sorted(corpora().items()):
         description = (module.__doc__ or "").strip()
         sub = choices.add_parser(name, help=description.split("\n")[0], description=description)
-        sub.add_argument("source", metavar="SOURCE", type=Path, help="the corpus as distributed")
+        if _needs_source(module):
+            sub.add_argument("source", metavar="SOURCE", type=Path, help="the corpus as distributed")
+        else:
+            sub.set_defaults(source=None)
         sub.add_argument("out", metavar="OUT", type=Path, help="folder for the manifests")
         splits = sub.add_argument_group("splits (always whole speakers or writers)")
         splits.add_argument("--dev", type=float, default=0.0, metavar="SHARE", help="share of the items for dev.jsonl")
@@ -162,14 +167,20 @@ def count_items(items: Iterable[Item]) -> Counts:
 
 def _prepare(
     corpus: Corpus,
-    source: Path,
+    source: Path | None,
     out: Path,
     plan: SplitPlan,
     options: argparse.Namespace,
     drop: Callable[[InputError], None],
     note: Callable[[str], None],
 ) -> dict[str, Counts]:
-    if not source.exists():
+    if not _needs_source(corpus):
+        if source is not None:
+            raise ConfigError(f"the corpus '{corpus.CORPUS}' is made of nothing; leave its source out")
+        source = out
+    elif source is None:
+        raise ConfigError(f"the corpus '{corpus.CORPUS}' needs a source")
+    elif not source.exists():
         raise InputError(f"{source}: no such file or folder")
     options = argparse.Namespace(**{**vars(options), "out": out.absolute(), "seed": plan.seed, "drop": drop, "note": note})
     found = _unique(corpus.read(source.absolute(), options), drop)
@@ -189,6 +200,10 @@ def _prepare(
     for name, part in parts.items():
         save_manifest(part, out / f"{name}.jsonl")
     return {name: count_items(part) for name, part in parts.items()}
+
+
+def _needs_source(corpus: Corpus) -> bool:
+    return bool(getattr(corpus, "NEEDS_SOURCE", True))
 
 
 def _unique(items: Iterable[Item], drop: Callable[[InputError], None]) -> Iterator[Item]:

@@ -6,10 +6,8 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from recognizer.alphabet import Level, split
 from recognizer.errors import InputError
 from recognizer.evaluation.bootstrap import SEED
-from recognizer.evaluation.edits import align
 from recognizer.evaluation.protocols import Protocol
 from recognizer.evaluation.report_counts import Row, Tally, cut_quantiles, gather, measure_row, part_by_field, tally
 from recognizer.evaluation.report_data import Emit, Extra, Setup
@@ -24,6 +22,7 @@ from recognizer.evaluation.report_page import (
     render_rows,
 )
 from recognizer.evaluation.score import PLAIN, Report, Scored
+from recognizer.evaluation.trust import judge
 
 SIZE = 14_000_000  # characters that a page has at most, media included
 WORST, DRAWN = 20, 10  # items shown: the worst, and others drawn at random
@@ -94,7 +93,7 @@ def render_report(
         parts += [("who", "Who is served worse", _render_parts(results, report, tallies, seed))]
         parts += [("confusions", "Confusions", render_confusions(tallies))]
         parts += [("length", "Length", _render_lengths(results, tallies, extras, seed))]
-        judged = _judge(results, report, extras)
+        judged = judge(results, report.level, extras)
         if judged:
             parts += [("calibration", "Calibration", render_calibration(judged))]
         room = SIZE - sum(len(content) for _, _, content in parts)
@@ -145,28 +144,6 @@ def _render_lengths(results: Sequence[Scored], tallies: Sequence[Tally], extras:
             rows = [measure_row(label, [there[n] for n in members], tallies[:1], groups, seed) for label, members in bands.items()]
             plots.append((name, rows))
     return render_lengths(plots, tallies[0].name)
-
-
-def _judge(results: Sequence[Scored], report: Report, extras: Mapping[str, Extra]) -> list[tuple[str, list[float], list[bool]]]:
-    """Confidences of symbols and words and whether each was right, as far as there are any."""
-    judged: dict[str, tuple[list[float], list[bool]]] = {"symbols": ([], []), "words": ([], [])}
-    for result in results:
-        extra = extras.get(result.id, Extra())
-        # with a lexicon the hypothesis is made of words, and its symbols have no reference; without one units have no words
-        for name, cut, found in (
-            ("symbols", split, [(t.symbol, t.confidence) for t in extra.tokens]),
-            ("words", _split_words, [(w.text, w.confidence) for w in extra.words]),
-        ):
-            texts = [text for text, _ in found]
-            if found and all(trust is not None for _, trust in found) and cut(result.hypothesis, report.level) == texts:
-                steps = align(cut(result.reference, report.level), texts)
-                judged[name][0].extend(float(trust or 0.0) for _, trust in found)
-                judged[name][1].extend(step.kind == "match" for step in steps if step.hypothesis is not None)
-    return [(name, trusts, marks) for name, (trusts, marks) in judged.items() if trusts]
-
-
-def _split_words(transcript: str, level: Level) -> list[str]:
-    return transcript.split() if level == "characters" else []
 
 
 def _render_items(

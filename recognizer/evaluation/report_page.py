@@ -16,7 +16,7 @@ from recognizer.evaluation.report_counts import Row, Tally, count_symbols
 from recognizer.evaluation.report_data import Setup
 from recognizer.evaluation.report_markup import Html, element, interval, join, name_token, open_tag, paragraphs, percent, section, shorten, table
 from recognizer.evaluation.report_plots import draw_calibration, draw_confusions, draw_interval, draw_rates
-from recognizer.evaluation.score import Report, describe_resampling
+from recognizer.evaluation.score import Report, describe_empty, describe_resampling
 
 ERRORS = 12  # rows of a table of errors
 FAILURES = 50  # listed
@@ -36,7 +36,7 @@ def render_head(report: Report, setup: Setup) -> Html:
     if accuracy.low is not None:
         notes.append(f"In brackets: 95 % intervals in per cent, from resampling {describe_resampling(report)}.")
     if report.empty_references:
-        notes.append(f"Empty references: {report.empty_references:,}; whatever is recognised there is inserted.")
+        notes.append(f"{describe_empty(report)}, which are insertions.")
     facts = [*setup.facts.items(), ("Decoder", ", ".join(f"{key} {value}" for key, value in setup.decoder.items()))]
     if report.protocol is not None:
         applied = report.protocol

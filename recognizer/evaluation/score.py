@@ -85,7 +85,8 @@ class Report:
     Attributes:
         level: what the transcripts are made of.
         items: how many were scored.
-        empty_references: how many references have no (finest) token; each token recognised there is an insertion.
+        empty_references: how many references have no (finest) token (blank paper, silence); each token recognised there is an insertion.
+        left_empty: how many of these came out empty; ``made_up``: tokens recognised in the others.
         accuracy: of whole items, compared by their finest tokens.
         rates: by name, the finest tokens first.
         groups: by name, items without a group last.
@@ -96,6 +97,8 @@ class Report:
     level: Level
     items: int
     empty_references: int
+    left_empty: int
+    made_up: int
     accuracy: Accuracy
     rates: dict[str, ErrorRate]
     groups: tuple[GroupCounts, ...]
@@ -108,6 +111,8 @@ class Report:
             "level": self.level,
             "items": self.items,
             "empty_references": self.empty_references,
+            "left_empty": self.left_empty,
+            "made_up": self.made_up,
             "accuracy": asdict(self.accuracy),
             "rates": {name: {**_flatten(r.counts), "low": r.low, "high": r.high, "resampled": r.resampled} for name, r in self.rates.items()},
             "groups": [{"group": g.group, "items": g.items, "rates": {n: _flatten(c) for n, c in g.counts.items()}} for g in self.groups],
@@ -151,10 +156,13 @@ def score(results: Sequence[Scored], level: Level, protocol: Protocol | None = N
                 confusions.update(edit for edit in edits if edit.kind != "match")
 
     finest = next(iter(counts.values()))
+    made_up = [c.insertions for c in finest if c.reference == 0]
     return Report(
         level=level,
         items=len(results),
-        empty_references=sum(c.reference == 0 for c in finest),
+        empty_references=len(made_up),
+        left_empty=made_up.count(0),
+        made_up=sum(made_up),
         accuracy=_measure_accuracy(finest, groups, seed),
         rates={name: _measure_rate(name, items, groups, seed) for name, items in counts.items()},
         groups=_gather(counts, groups),
@@ -229,7 +237,7 @@ def _render_headlines(report: Report) -> str:
     if accuracy.low is not None:
         lines.append(f"[95 % intervals from resampling {describe_resampling(report)}]")
     if report.empty_references:
-        lines.append(f"Empty references: {report.empty_references}")
+        lines.append(describe_empty(report))
     if report.protocol is not None:
         applied = report.protocol
         means = ", ".join(f"{name} {_percent(mean)}" for name, mean in applied.per_item.items())
@@ -245,6 +253,12 @@ def describe_resampling(report: Report) -> str:
     alone = sum(g.items for g in report.groups if g.group is None)
     named = sum(g.group is not None for g in report.groups)
     return f"{named} groups" + (f" and {alone} items without a group" if alone else "")
+
+
+def describe_empty(report: Report) -> str:
+    """What became of the items in which there is nothing to be recognised."""
+    things = "units" if report.level == "units" else "characters"
+    return f"Empty references: {report.empty_references}, of which {report.left_empty} came out empty; {report.made_up} {things} were made up"
 
 
 def _render_groups(report: Report, limit: int) -> str:

@@ -1,4 +1,4 @@
-"""Random changes of a recording: speed, tempo, loudness, noise."""
+"""Random changes of a recording: speed, tempo, room, loudness, noise, telephone."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ import scipy.fft
 import soxr
 
 from recognizer.config import AudioAugment
+from recognizer.features.room import add_reverb
+from recognizer.features.telephone import pass_telephone
 
 SEGMENT = 0.040  # seconds; a few pitch periods
 SEARCH = 0.010  # seconds; a segment may be moved so far either way, one period of a low voice
 COARSE = 4  # the search compares every fourth sample (speech has most of its energy below 2 kHz)
+BAND_LOW, BAND_HIGH = (0.0, 300.0), (3400.0, 4000.0)  # Hz, of the edges: from any recording of 8 kHz to a telephone line
 
 
 def augment_audio(samples: np.ndarray, sample_rate: int, config: AudioAugment, generator: np.random.Generator) -> np.ndarray:
     """Change a recording at random, each setting drawn uniformly from its range.
 
-    In this order: speed (resampling: pitch and duration change, Ko et al. 2015), tempo (duration only), gain, noise. What
-    would leave [-1, 1] is scaled down as a whole, never clipped. Settings that allow no change cost nothing.
+    In this order: speed (resampling: pitch and duration change, Ko et al. 2015), tempo (duration only), room, gain, noise,
+    telephone. What would leave [-1, 1] is scaled down as a whole, never clipped. Settings that allow no change cost nothing.
 
     Args:
         samples: (N,) float32 in [-1, 1].
@@ -33,10 +36,16 @@ def augment_audio(samples: np.ndarray, sample_rate: int, config: AudioAugment, g
         samples = change_speed(samples, speed)
     if tempo != 1.0:
         samples = change_tempo(samples, sample_rate, tempo)
+    if config.reverb > 0 and generator.random() < config.reverb:
+        seconds, direct_db = (float(generator.uniform(*bounds)) for bounds in (config.reverb_seconds, config.reverb_direct_db))
+        samples = add_reverb(samples, sample_rate, seconds, direct_db, generator)
     if gain_db != 0.0:
         samples = samples * np.float32(10 ** (gain_db / 20))
     if config.noise > 0 and generator.random() < config.noise:
-        samples = add_noise(samples, float(generator.uniform(*config.noise_snr_db)), float(generator.uniform(0, 1)), generator)
+        samples = add_noise(samples, float(generator.uniform(*config.noise_snr_db)), float(generator.uniform(*config.noise_colour)), generator)
+    if config.telephone > 0 and generator.random() < config.telephone:
+        low, high = (float(generator.uniform(*bounds)) for bounds in (BAND_LOW, BAND_HIGH))
+        samples = pass_telephone(samples, sample_rate, low, high, generator.random() < config.telephone_mu_law)
     peak = float(np.abs(samples).max(initial=0.0))
     return (samples / np.float32(peak) if peak > 1.0 else samples).astype(np.float32, copy=False)
 
@@ -76,15 +85,24 @@ def add_noise(samples: np.ndarray, snr_db: float, colour: float, generator: np.r
     Args:
         samples: (N,); silence comes back as it is, as no ratio is defined.
         snr_db: power of the recording over power of the noise, decibels.
-        colour: exponent of the power spectrum 1 / f ** colour: 0 is white, 1 pink.
+        colour: exponent of the power spectrum 1 / f ** colour: 0 is white, 1 pink, 2 brown.
         generator: source of chance.
     """
     power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     if power == 0.0:
         return samples
-    noise = _coloured_noise(len(samples), colour, generator)
+    noise = coloured_noise(len(samples), colour, generator)
     scale = np.sqrt(power / 10 ** (snr_db / 10) / np.mean(np.square(noise, dtype=np.float64)))
     return samples + noise * np.float32(scale)
+
+
+def coloured_noise(size: int, colour: float, generator: np.random.Generator) -> np.ndarray:
+    """Gaussian noise (size,) float32 with the power spectrum 1 / f ** colour, its level of no meaning."""
+    length = scipy.fft.next_fast_len(max(size, 2), real=True)
+    bins = np.arange(length // 2 + 1, dtype=np.float32)
+    bins[0] = 1.0  # the constant part takes the weight of the lowest frequency
+    white = generator.standard_normal(length, dtype=np.float32)
+    return scipy.fft.irfft(scipy.fft.rfft(white) * bins ** np.float32(-colour / 2), n=length)[:size]
 
 
 def _align(samples: np.ndarray, due: np.ndarray, half: int, search: int) -> np.ndarray:
@@ -102,11 +120,3 @@ def _align(samples: np.ndarray, due: np.ndarray, half: int, search: int) -> np.n
         energy = np.einsum("ij,ij->i", places, places)
         begins[i] = due[i] - search + int(np.argmax(places @ template / np.sqrt(energy + 1e-9)))
     return begins
-
-
-def _coloured_noise(size: int, colour: float, generator: np.random.Generator) -> np.ndarray:
-    length = scipy.fft.next_fast_len(max(size, 2), real=True)
-    bins = np.arange(length // 2 + 1, dtype=np.float32)
-    bins[0] = 1.0  # the constant part takes the weight of the lowest frequency
-    white = generator.standard_normal(length, dtype=np.float32)
-    return scipy.fft.irfft(scipy.fft.rfft(white) * bins ** np.float32(-colour / 2), n=length)[:size]

@@ -14,6 +14,8 @@ from recognizer.config import AudioFeatures
 
 ENERGY_FLOOR = 1e-10  # of samples in [-1, 1]; no more than the rounding noise of 16-bit audio (1e-8 a bin, less where pre-emphasis damps)
 LIFTER = 22.0  # Kaldi's and HTK's cepstral lifter
+QUIET = 0.02  # root mean square of samples; with normalise="utterance" what is quieter is brought there, lest the floor flatten it
+MOST_GAIN = 100.0
 REACH = 2  # frames on either side that a difference is taken over
 SMALLEST_DEVIATION = 1e-3  # a dimension that varies less within an utterance is not scaled up
 
@@ -27,7 +29,8 @@ class SpectralFeatures(nn.Module):
     mean, is pre-emphasised, weighted by the Povey window and padded to a power of two; the power spectrum is summed by
     triangles equally spaced on the HTK mel scale, 1127 ln(1 + f / 700 Hz); the natural logarithm is taken. Two things
     differ from Kaldi: samples stay in [-1, 1], so log energies are lower by 2 ln 32768, and energies are floored at
-    ``ENERGY_FLOOR``. A "spectrogram" keeps every bin, the zero frequency included.
+    ``ENERGY_FLOOR`` (``normalise="utterance"`` first lifts quiet
+    recordings well above it, by at most 40 dB). A "spectrogram" keeps every bin, the zero frequency included.
 
     Columns: statics (with ``energy``, the log energy of the frame before pre-emphasis as the last of them), then, with
     ``deltas``, as many first and second differences (HTK book, equation 5.16, over two frames on either side; the first
@@ -104,6 +107,9 @@ class SpectralFeatures(nn.Module):
             size = waveforms.shape[1]
             inside = torch.arange(size, device=waveforms.device) < lengths[:, None]  # (B, N)
             samples = F.pad(waveforms.float().masked_fill(~inside, 0.0), (0, max(0, self.window - size)))
+            if self.config.normalise == "utterance":
+                level = (samples.square().sum(1, keepdim=True) / lengths.clamp(min=1)[:, None]).sqrt()
+                samples = samples * (QUIET / level.clamp(min=QUIET / MOST_GAIN)).clamp(min=1.0)
             features = self._static(samples.unfold(1, self.window, self.hop))  # at least one frame
             blocks = [features]
             for _ in range(self.config.deltas):

@@ -13,6 +13,7 @@ from recognizer.features.statistics import SMALLEST_DEVIATION
 from recognizer.features.stroke_kernel import STROKE_DIM, describe_points
 
 Count = TypeVar("Count", int, Tensor)
+SLOWEST = 1e-3  # corpus heights a second; below, the speed is not known
 
 
 def stroke_features(points: Tensor, lengths: Tensor) -> Tensor:
@@ -80,6 +81,17 @@ class StrokePoints(nn.Module):
         """Features (B, T, D) float32 before normalisation, of points (B, T, 5) padded with anything; and the lengths (B,)."""
         with torch.autocast(points.device.type, enabled=False):
             return stroke_features(points.float(), lengths), lengths
+
+    def gaps(self, features: Tensor) -> Tensor:
+        """Of features (B, T, D) as :meth:`forward` gives them, the time from the point before (B, T): its distance by the pen's speed.
+
+        In units of 10 ms, at most 1,000 of them; 1 where the times are not known.
+        """
+        speed = features[:, :, 2]
+        if self.config.normalise == "corpus":
+            speed = speed * self.std[2] + self.mean[2]
+        known = speed > SLOWEST
+        return torch.where(known, (100 * self.config.spacing / torch.where(known, speed, 1.0)).clamp_max(1000), 1.0)
 
     def forward(self, points: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As :meth:`raw`, normalised by the corpus statistics if so configured; frames beyond a trace are exactly zero."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from recognizer.config import AudioFeatures, Features, LineCnn, LineFeatures, RecipeConfig, SpeechCnn, Stack
+from recognizer.config import AudioFeatures, Features, LineCnn, LineFeatures, MdLstmFrontend, RecipeConfig, SpeechCnn, Stack
 from recognizer.features.columns import LineColumns
 from recognizer.features.spectral import SpectralFeatures
 from recognizer.features.stroke_points import StrokePoints
 from recognizer.models.convolution import Length
 from recognizer.models.frame_stack import FrameStack
 from recognizer.models.line_cnn import LineConvolutions
-from recognizer.models.recurrent import BidirectionalStack
+from recognizer.models.mdlstm_encoder import MdLstmEncoder
+from recognizer.models.recurrent import RecurrentStack
 from recognizer.models.speech_cnn import SpeechConvolutions
 
 
@@ -34,7 +35,19 @@ class Identity(nn.Module):
         return features, lengths
 
 
-Frontend = Identity | FrameStack | LineConvolutions | SpeechConvolutions
+class NoLayers(nn.Module):
+    """No recurrent layers, where the front-end is an encoder of its own."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.dim = inputs
+
+    def forward(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> Tensor:
+        """(B, T, D), unchanged."""
+        return frames
+
+
+Frontend = Identity | FrameStack | LineConvolutions | SpeechConvolutions | MdLstmEncoder
 
 
 class Network(nn.Module):
@@ -53,7 +66,8 @@ class Network(nn.Module):
         model = recipe.model
         self.features = _features(recipe.features)
         self.frontend: Frontend = _frontend(recipe, self.features.dim)
-        self.encoder = BidirectionalStack(self.frontend.dim, model.hidden, model.layers, model.dropout)
+        size = self.frontend.dim
+        self.encoder = RecurrentStack(size, model) if model.layers else NoLayers(size)
         self.output = nn.Linear(self.encoder.dim, labels)
         self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.auxiliary > 0 else None
         if model.uniform > 0:
@@ -76,9 +90,11 @@ class Network(nn.Module):
         Log-probs are (B, T', V) in float32, whatever the autocast precision; the auxiliary ones come from the
         front-end's frames, in training only.
         """
+        points = isinstance(self.features, StrokePoints) and self.frontend.stride == 1
+        gaps = self.features.gaps(features) if points else None  # type: ignore[operator]
         frames, lengths = self.frontend(features, lengths)
         auxiliary = _log_probs(self.auxiliary, frames) if self.auxiliary is not None and self.training else None
-        return _log_probs(self.output, self.encoder(frames, lengths)), auxiliary, lengths
+        return _log_probs(self.output, self.encoder(frames, lengths, gaps)), auxiliary, lengths
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms (B, N) float32, line images (B, W, H) uint8 or points (B, T, 5) float32, lengths (B,) -> log-probs (B, T, V), lengths (B,)."""
@@ -102,6 +118,8 @@ def _frontend(recipe: RecipeConfig, inputs: int) -> Frontend:
             return FrameStack(config, inputs)
         case LineCnn() as config:
             return LineConvolutions(config)
+        case MdLstmFrontend() as config:
+            return MdLstmEncoder(config)
         case SpeechCnn() as config:
             return SpeechConvolutions(config, inputs)
         case _:

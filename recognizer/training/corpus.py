@@ -107,7 +107,8 @@ def fit_statistics(config: TrainConfig, part: Part, network: Network, progress: 
 
 
 def _tell(name: str, audit: Audit, progress: Progress) -> None:
-    progress.line(f"{name}: {len(audit.usable)} of {audit.total} items can be used")
+    marked = f", {audit.empty} of them marked as empty" if audit.empty else ""
+    progress.line(f"{name}: {len(audit.usable)} of {audit.total} items can be used{marked}")
     for kind, count in Counter(f.kind for f in audit.findings).items():
         examples = [f for f in audit.findings if f.kind == kind]
         verdict = "left out" if examples[0].excludes else "kept"

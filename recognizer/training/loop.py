@@ -16,7 +16,7 @@ from recognizer.errors import TrainingError
 from recognizer.features.chance import item_generator
 from recognizer.features.spec_augment import mask_spectrogram
 from recognizer.models.network import Network
-from recognizer.models.recurrent import SequenceDropout
+from recognizer.models.sequence_dropout import SequenceDropout
 from recognizer.training.corpus import Part
 from recognizer.training.loss import ctc_losses
 from recognizer.training.optimiser import Schedule, build_optimiser
@@ -133,7 +133,7 @@ class Learner:
         with weight_noise(self.network, trainer.weight_noise):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
                 log_probs, auxiliary, frames = self.network.encode(features, lengths)
-            labels = int(batch.target_lengths.sum())
+            labels = int(batch.target_lengths.clamp(min=1).sum())  # where nothing is said, one blank is a label
             total = ctc_losses(log_probs, frames, moved).sum()
             objective = total
             if auxiliary is not None:

@@ -146,6 +146,31 @@ def test_a_cache_changes_nothing_but_the_decoding(items: list[Item], tmp_path: P
     assert sorted(path.name for path in decoded) == ["broken.wav", "nowhere.wav"]  # only what could not be kept
 
 
+def test_what_is_empty_on_purpose_is_kept(record: Callable[..., Item]) -> None:
+    """No letters in a recording that is marked as empty, silent or not, is no mistake; anywhere else it is."""
+    marked: dict[str, object] = {"meta": {"empty": True}, "units": ()}
+    items = [
+        record("marked", "", **marked), record("quiet", " .", peak=0.0, **marked), record("forgotten", ""), record("silent", peak=0.0),
+        record("unsure", "", meta={"empty": "yes"}), record("unsaid", None, meta={"empty": True}), record("long", "", 1.01, **marked),
+        record("good"),
+    ]
+    result = make_auditor().audit(items)
+    assert [item.id for item in result.usable] == ["marked", "quiet", "good"] and result.empty == 2
+    assert result.lengths == [0, 0, 3] and result.symbols == {"a": 2, "b": 2, "c": 2}
+    assert [(finding.item.id, finding.kind) for finding in result.findings] == [
+        ("forgotten", "no transcript"), ("silent", "silent or blank"), ("unsure", "no transcript"), ("unsaid", "no transcript"),
+        ("long", "too long")]
+    assert [item.id for item in make_auditor(text=TextConfig(level="units"), alphabet=None).audit(items[:3]).usable] == ["marked", "quiet"]
+    assert make_auditor().report(result)["empty"] == 2
+
+
+def test_what_is_empty_needs_a_frame_too(record: Callable[..., Item]) -> None:
+    brief, enough = (record(name, "", seconds, meta={"empty": True}) for name, seconds in (("brief", 0.009), ("enough", 0.01)))
+    result = make_auditor().audit([brief, enough])
+    assert [item.id for item in result.usable] == ["enough"] and result.shortest == [80]
+    assert result.findings[0].message.startswith("brief: 0 labels need 1 frames, the encoder has 0")
+
+
 def test_units_are_judged_as_units(record: Callable[..., Item]) -> None:
     alphabet = Alphabet(("AH", "B"), "units")
     auditor = make_auditor(text=TextConfig(level="units"), alphabet=alphabet)

@@ -115,3 +115,13 @@ def test_a_manifest_appears_whole_or_not_at_all(tmp_path: Path) -> None:
             save_manifest(broken(), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
     assert [item.id for item in load_manifest(tmp_path / "old.jsonl")] == ["old"]
+
+
+def test_only_true_marks_an_item_as_empty_and_only_an_empty_one_may_be(tmp_path: Path) -> None:
+    lines = ['{"id": "a", "source": "a.wav", "text": "", "units": [], "meta": {"empty": true}}',
+        '{"id": "b", "source": "b.wav", "text": "x", "meta": {"empty": "no"}}', '{"id": "c", "source": "c.wav", "text": ""}']  # fmt: skip
+    assert [item.empty for item in load_manifest(write(tmp_path / "m.jsonl", *lines))] == [True, False, False]
+    for transcript, said in (('"text": "hello"', "'hello'"), ('"units": ["AH", "B"]', "'AH B'")):
+        path = write(tmp_path / "m.jsonl", lines[0], f'{{"id": "d", "source": "d.wav", {transcript}, "meta": {{"empty": true}}}}')
+        with pytest.raises(ManifestError, match=rf"m\.jsonl:2: 'meta' marks the item as empty, but its transcript is {said}"):
+            load_manifest(path)

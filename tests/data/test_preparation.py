@@ -151,3 +151,16 @@ def test_every_corpus_has_help_and_no_required_option():
         parser.parse_args([])
         assert module.__doc__ and module.__doc__.strip(), name
         parser.format_help()
+
+
+def test_a_corpus_made_of_nothing_asks_for_no_source(tmp_path, capsys):
+    assert run("no-speech", tmp_path / "out", "--items", 6, "--longest", 0.6, "--test", 0.4) == 0
+    items = load_manifest(tmp_path / "out" / "train.jsonl")
+    assert len(items) == 4 and all(item.empty and item.text == "" and item.units == () and item.seconds for item in items)
+    assert prepare("no-speech", None, tmp_path / "again", items=6, longest=0.6, note=lambda text: None)["all"].items == 6
+    with pytest.raises(ConfigError, match="'no-speech' is made of nothing; leave its source out"):
+        prepare("no-speech", tmp_path, tmp_path / "out")
+    with pytest.raises(ConfigError, match="'pairs' needs a source"):
+        prepare("pairs", None, tmp_path / "out")
+    with pytest.raises(SystemExit):
+        run("pairs", tmp_path / "out")

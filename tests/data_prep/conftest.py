@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,22 @@ def picture() -> Callable[..., Path]:
     def call(path: Path, size: tuple[int, int] = (40, 10), grey: int = 200) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", size, grey).save(path)
+        return path
+
+    return call
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], Path]:
+    """Put a shell script where programs are looked for first."""
+
+    def call(name: str, script: str) -> Path:
+        path = tmp_path / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}")
+        path.chmod(0o755)
+        if str(path.parent) not in os.environ["PATH"].split(os.pathsep):
+            monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
         return path
 
     return call

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import os
+import argparse
 import shutil
-import stat
 
 import pytest
 
+from recognizer.data_prep import synthesise_speech
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.errors import ConfigError, InputError
 
-FAKE = """#!/bin/sh
+FAKE = """
 if [ "$1" = -lv ]; then echo "Voices available: kal awb kal16 rms slt"; exit; fi
 while [ $# -gt 0 ]; do [ "$1" = -o ] && out="$2"; [ "$1" = -t ] && text="$2"; shift; done
 case "$text" in *mute*) exit 1;; esac
@@ -18,24 +18,15 @@ cp "$TONE" "$out"; echo "pau dh ax k w pau ih k pau"
 
 
 @pytest.fixture
-def flite(tmp_path, monkeypatch, sound):
+def flite(tmp_path, monkeypatch, program, sound):
     """A program of that name that says the same whatever it is asked to."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    program = folder / "flite"
-    program.write_text(FAKE)
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    program("flite", FAKE)
     monkeypatch.setenv("TONE", str(sound(tmp_path / "tone.wav")))
 
 
 @pytest.fixture
 def read_synthetic(read, tmp_path, write):
     def call(text, *words, seed=1):
-        import argparse
-
-        from recognizer.data_prep import synthesise_speech
-
         parser = argparse.ArgumentParser()
         synthesise_speech.add_arguments(parser)
         dropped = []
@@ -58,6 +49,13 @@ def test_stretches_of_sentences_with_words_and_phones(flite, read_synthetic):
         assert item.units == ("DH", "AH", "K", "W", "IH", "K") and set(item.units) <= PHONES
         assert item.source.exists()
     assert [item.group for item in items[:4]] == ["flite_rms", "flite_awb", "flite_slt", "flite_kal16"]
+
+
+def test_planned_in_rounds_or_at_once_it_is_the_same(flite, read_synthetic, monkeypatch):
+    once = read_synthetic(TEXT, "--utterances", "10", "--voice", "rms", "--voice", "flite:slt", "--voice", "awb")[0]
+    monkeypatch.setattr(synthesise_speech, "ROUND", 4)
+    assert read_synthetic(TEXT, "--utterances", "10", "--voice", "rms", "--voice", "flite:slt", "--voice", "awb")[0] == once
+    assert [item.group for item in once] == [f"flite_{('rms', 'slt', 'awb')[number % 3]}" for number in range(10)]
 
 
 def test_the_seed_decides_what_is_said(flite, read_synthetic):

@@ -29,7 +29,7 @@ def test_hand_worked_characters():
     assert report.rates["CER"].rate == 5 / 20
     assert report.rates["WER"].counts == Counts(matches=5, substitutions=2, deletions=0, insertions=1)
     assert report.rates["WER"].rate == 3 / 7
-    assert (report.items, report.empty_references) == (5, 1)
+    assert (report.items, report.empty_references, report.left_empty, report.made_up) == (5, 1, 0, 2)
     assert (report.accuracy.correct, report.accuracy.rate) == (1, 0.2)
     assert [(g.group, g.items, g.counts["CER"].errors) for g in report.groups] == [("anna", 2, 2), ("bert", 2, 1), (None, 1, 2)]
     assert set(report.confusions) == {
@@ -74,7 +74,7 @@ def test_no_reference_tokens_leave_the_rate_undefined():
     assert report.rates["CER"].rate is None and report.rates["CER"].low is None
     assert report.rates["CER"].counts == Counts(insertions=2)
     assert "CER - (2/0; S 0 D 0 I 2)" in render(report)
-    assert "Empty references: 2" in render(report)
+    assert "Empty references: 2, of which 1 came out empty; 2 characters were made up" in render(report)
 
 
 @pytest.mark.parametrize("level", ["characters", "units"])
@@ -100,7 +100,7 @@ def test_the_seed_decides_and_the_order_of_items_changes_only_draws():
 def test_json_has_stable_keys_and_survives_a_round_trip():
     data = score(RESULTS, "characters").to_json()
     assert json.loads(json.dumps(data, allow_nan=False)) == data
-    assert list(data) == ["level", "items", "empty_references", "accuracy", "rates", "groups", "confusions"]
+    assert list(data) == ["level", "items", "empty_references", "left_empty", "made_up", "accuracy", "rates", "groups", "confusions"]
     counts = ["rate", "errors", "reference", "matches", "substitutions", "deletions", "insertions"]
     assert list(data["rates"]["CER"]) == [*counts, "low", "high", "resampled"]
     assert list(data["groups"][0]) == ["group", "items", "rates"] and list(data["groups"][0]["rates"]["WER"]) == counts

@@ -169,3 +169,17 @@ def test_frames_of_tensors_and_ints_agree() -> None:
 def test_wrong_statistics_are_refused(mean: torch.Tensor, std: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"^(mean|std): "):
         SpectralFeatures(AudioFeatures()).set_statistics(mean, std)
+
+
+def test_quiet_recordings_are_lifted_above_the_floor_where_each_is_normalised() -> None:
+    """At -60 dB features of the same sound would sink into the floor; silence stays what it is, and louder ones are not touched."""
+    torch.manual_seed(0)
+    wave = 0.1 * torch.randn(1, 8000) * torch.linspace(0.001, 1, 8000)
+    lengths = torch.tensor([8000])
+    features = SpectralFeatures(AudioFeatures(sample_rate=8000, bins=20, normalise="utterance"))
+    expected = features(wave, lengths)[0]
+    torch.testing.assert_close(features(wave * 1e-3, lengths)[0], expected, atol=0.02, rtol=0)
+    plain = SpectralFeatures(AudioFeatures(sample_rate=8000, bins=20, normalise="none"))
+    assert torch.equal(features.raw(wave, lengths)[0], plain.raw(wave, lengths)[0])
+    assert torch.equal(features.raw(wave * 0, lengths)[0], plain.raw(wave * 0, lengths)[0])
+    assert float((plain.raw(wave * 1e-3, lengths)[0] - plain.raw(wave, lengths)[0] + 2 * 6.9078).abs().max()) > 1  # the floor was met

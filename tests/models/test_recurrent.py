@@ -7,15 +7,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from recognizer.models.recurrent import BidirectionalStack, SequenceDropout
+from recognizer.config import ModelConfig
+from recognizer.models.recurrent import RecurrentStack
+from recognizer.models.sequence_dropout import SequenceDropout
 
 INPUTS, HIDDEN, LAYERS = 5, 4, 3
 
 
-def make_pair(dtype: torch.dtype) -> tuple[BidirectionalStack, nn.LSTM, list[tuple[nn.Parameter, nn.Parameter]]]:
+def make_pair(dtype: torch.dtype) -> tuple[RecurrentStack, nn.LSTM, list[tuple[nn.Parameter, nn.Parameter]]]:
     """A stack and torch's LSTM of the same weights, and which parameter is which."""
     torch.manual_seed(0)
-    stack = BidirectionalStack(INPUTS, HIDDEN, LAYERS).to(dtype)
+    stack = RecurrentStack(INPUTS, ModelConfig(hidden=HIDDEN, layers=LAYERS)).to(dtype)
     packed = nn.LSTM(INPUTS, HIDDEN, LAYERS, batch_first=True, bidirectional=True).to(dtype)
     pairs = []
     for number, layer in enumerate(stack.layers):
@@ -85,7 +87,7 @@ def test_dropout_keeps_the_precision_and_is_off_in_evaluation() -> None:
 
 def test_dropout_stands_between_layers_and_after_the_last() -> None:
     torch.manual_seed(0)
-    stack = BidirectionalStack(INPUTS, HIDDEN, 2, dropout=0.5)
+    stack = RecurrentStack(INPUTS, ModelConfig(hidden=HIDDEN, layers=2, dropout=0.5))
     frames, lengths = torch.randn(8, 6, INPUTS), torch.full((8,), 6)
     trained = stack(frames, lengths)
     zero = (trained == 0).all(dim=1)  # (B, 2H): cells that are off in all frames
@@ -97,6 +99,6 @@ def test_dropout_stands_between_layers_and_after_the_last() -> None:
 
 
 def test_sizes() -> None:
-    stack = BidirectionalStack(3, 7, 2)
+    stack = RecurrentStack(3, ModelConfig(hidden=7, layers=2))
     assert stack.dim == 14 and stack(torch.zeros(2, 5, 3), torch.tensor([5, 1])).shape == (2, 5, 14)
     assert [layer.forwards.input_size for layer in stack.layers] == [3, 14]

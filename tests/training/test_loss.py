@@ -32,7 +32,7 @@ def negative_log_likelihood(log_probs: list[list[float]], target: list[int]) -> 
     return -math.log(total)
 
 
-@pytest.mark.parametrize("target", [[1], [2, 1], [1, 1], [1, 2, 1], [2, 2, 2]])
+@pytest.mark.parametrize("target", [[], [1], [2, 1], [1, 1], [1, 2, 1], [2, 2, 2]])
 @pytest.mark.parametrize(("frames", "labels"), [(5, 3), (6, 3), (5, 4)])
 def test_the_loss_is_the_sum_over_all_paths(frames: int, labels: int, target: list[int]) -> None:
     log_probs = random_log_probs(1, frames, labels, seed=frames)
@@ -47,6 +47,24 @@ def test_each_item_has_its_own_loss_and_padding_does_not_count() -> None:
     losses = ctc_losses(log_probs, torch.tensor(lengths), batch_of(*targets))
     for row, length, target, loss in zip(log_probs, lengths, targets, losses.tolist(), strict=True):
         assert loss == pytest.approx(negative_log_likelihood(row[:length].tolist(), target), rel=1e-5)
+
+
+@pytest.mark.parametrize("targets", [[[1, 2], [], [2]], [[], []]])
+def test_where_nothing_is_said_only_blanks_are_learnt(targets: list[list[int]]) -> None:
+    """The loss of an empty target is that of the one path of blanks, its gradient that of so many choices of the blank."""
+    lengths = torch.tensor([4, 3, 5][: len(targets)])
+    log_probs = random_log_probs(len(targets), 6, 3).requires_grad_()
+    losses = ctc_losses(log_probs, lengths, batch_of(*targets))
+    for number, (target, length) in enumerate(zip(targets, lengths.tolist(), strict=True)):
+        (gradient,) = torch.autograd.grad(losses[number], log_probs, retain_graph=True)
+        assert bool(torch.isfinite(gradient).all()) and losses[number].item() > 0
+        if not target:
+            assert losses[number].item() == pytest.approx(-log_probs[number, :length, 0].sum().item(), rel=1e-5)
+            logits = log_probs.detach().clone().requires_grad_()
+            ctc_losses(logits.log_softmax(-1), lengths, batch_of(*targets))[number].backward()
+            expected = torch.zeros_like(logits)
+            expected[number, :length] = log_probs[number, :length].exp() - torch.tensor([1.0, 0.0, 0.0])
+            torch.testing.assert_close(logits.grad, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_an_item_that_cannot_be_emitted_is_named() -> None:

@@ -1,0 +1,118 @@
+"""sLSTM against its equations, with and without the stabiliser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from recognizer.config import CellSettings
+from recognizer.errors import ConfigError
+from recognizer.models.cells.slstm import KERNEL, Cell
+from recognizer.models.recurrence import State
+from tests.models.cells import helpers, properties
+
+INPUTS, HIDDEN, HEADS = 3, 6, 2
+
+
+def make(hidden: int = HIDDEN, heads: int = HEADS, **settings: float) -> Cell:
+    cell = Cell(INPUTS, hidden, CellSettings(heads=heads, **settings)).double()
+    properties.shake(cell)
+    return cell
+
+
+def project(cell: Cell, x: Tensor, h: Tensor) -> list[Tensor]:
+    """W x + R h + b for i, f, z and o, head by head."""
+    heads = h.view(cell.settings.heads, -1)
+    products = [torch.cat([block @ part for block, part in zip(blocks, heads, strict=True)]) for blocks in cell.weight_hh_l0]
+    return [w + r for w, r in zip((cell.weight_ih_l0 @ x + cell.bias_l0).chunk(4), products, strict=True)]
+
+
+def step(cell: Cell) -> helpers.Step:
+    """Equations 8 to 17 of Beck et al. 2024, with the logistic forget gate."""
+
+    def run(x: Tensor, state: State, _: Tensor | None) -> State:
+        h, c, n, m_before = state
+        i, f, z, o = project(cell, x, h)
+        log_f = torch.sigmoid(f).log()
+        m = torch.maximum(log_f + m_before, i)
+        c = (log_f + m_before - m).exp() * c + (i - m).exp() * torch.tanh(z)
+        n = (log_f + m_before - m).exp() * n + (i - m).exp()
+        return torch.sigmoid(o) * c / n, c, n, m
+
+    return run
+
+
+def test_equals_the_equations_forward_and_backward() -> None:
+    cell = make()
+    helpers.check_equations(cell, step(cell))
+
+
+def test_gradients() -> None:
+    helpers.check_gradients(make(4))
+
+
+def test_plain_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    helpers.check_plain(monkeypatch, make(), KERNEL)
+
+
+def test_float32() -> None:
+    helpers.check_float32(make(36, 4))
+
+
+def test_runs(tmp_path: Path) -> None:
+    helpers.check_runs(make(), tmp_path, 0.2)
+
+
+def test_an_empty_memory_needs_no_stabiliser() -> None:
+    """From a state of zeros, c and n are those of the paper's equations without m, divided by exp(m)."""
+    cell = make()
+    frames, lengths = properties.draw_batch(INPUTS, (8,))
+    run = cell(frames, lengths, carry=True)
+    h = c = n = torch.zeros(HIDDEN, dtype=torch.float64)
+    for t, x in enumerate(frames[0]):
+        i, f, z, o = project(cell, x, h)
+        c, n = torch.sigmoid(f) * c + i.exp() * torch.tanh(z), torch.sigmoid(f) * n + i.exp()
+        h = torch.sigmoid(o) * c / n
+        properties.close(run.outputs[0, t], h)
+    _, c_end, n_end, m = (tensor[0] for tensor in run.state)
+    properties.close((c_end * m.exp(), n_end * m.exp()), (c, n))
+    assert n_end.min() >= 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("bias", [-1000.0, -200.0, 200.0, 1000.0])
+def test_neither_overflows_nor_vanishes(bias: float, dtype: torch.dtype) -> None:
+    cell = make().to(dtype)
+    frames, lengths = properties.draw_batch(INPUTS, (8, 3))
+    frames = frames.to(dtype).requires_grad_()
+    expected = cell(frames, lengths).outputs
+    with torch.no_grad():
+        cell.bias_l0[:HIDDEN] += bias  # of all input gates: it cancels out of c / n
+    own = cell(frames, lengths).outputs
+    tolerance = 1e-3 if dtype == torch.float32 else 1e-10  # m is near the bias, and known to its last digit
+    properties.close(own[0], expected[0], tolerance)
+    own[0].square().sum().backward()
+    assert frames.grad.isfinite().all() and all(parameter.grad.isfinite().all() for parameter in cell.parameters())
+
+
+def test_heads_do_not_see_each_other() -> None:
+    cell = make(HIDDEN, 3)
+    assert cell.weight_hh_l0.shape == (4, 3, 2, 2)
+    frames, lengths = properties.draw_batch(INPUTS, (5,), 5)
+    h, *others = helpers.start(cell, frames)[1:]
+    outputs = cell(frames, lengths, (h, *others)).outputs[0, -1]
+    for head in range(3):
+        (gradient,) = torch.autograd.grad(outputs[2 * head : 2 * head + 2].sum(), h, retain_graph=True)
+        assert gradient[0].view(3, 2).any(dim=1).tolist() == [other == head for other in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"heads": 4}, "model.recurrent.heads: 4 heads do not divide model.hidden=6"), ({"zoneout": 0.1}, "model.recurrent.zoneout: must be 0")],
+)
+def test_refuses(change: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make(**change)  # type: ignore[arg-type]

@@ -93,6 +93,20 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     _add_machine(align)
     align.set_defaults(run=_align)
 
+    inspect = commands.add_parser("inspect", help="draw gates, cell states and saliency over a recording, line image or pen trace")
+    inspect.add_argument("bundle", help="folder of the recogniser, or name of one in the box")
+    inspect.add_argument("source", metavar="FILE", help="what to look at; recordings up to 30 s")
+    inspect.add_argument("-o", "--output", metavar="OUT", help="picture: .png, .svg or .pdf, not there yet (default: FILE.inspect.png)")
+    inspect.add_argument("--layer", nargs="+", type=_count, metavar="N", help="recurrent layers, 1 the lowest (default: the last)")
+    sides = ("forwards", "backwards")
+    inspect.add_argument("--direction", nargs="+", choices=sides, metavar="SIDE", help="forwards, backwards (default: both)")
+    inspect.add_argument("--what", default="gates,cells,saliency", metavar="LIST", help="of gates, cells, saliency (default: all)")
+    inspect.add_argument("--units", type=_count, default=64, metavar="N", help="cells a panel: those that vary most (default: 64)")
+    inspect.add_argument("--symbol", type=_count, metavar="K", help="saliency of the K-th symbol read, and how far it reaches (default: of all)")
+    inspect.add_argument("--threads", type=_count, default=0, metavar="N", help="CPU threads (default: all cores)")
+    inspect.add_argument("-q", "--quiet", action="store_true", help="print errors and the picture's path only")
+    inspect.set_defaults(run=_inspect)
+
     tune = commands.add_parser("tune", help="find the decoder's weights on development data and keep them in the bundle")
     tune.add_argument("bundle", help="folder of the recogniser")
     tune.add_argument("manifest", help="development items with transcripts; score others")
@@ -189,6 +203,12 @@ def _align(options: argparse.Namespace) -> int:
     from recognizer.aligning import align_bundle
 
     return align_bundle(options)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from recognizer.inspecting import inspect_file
+
+    return inspect_file(options)
 
 
 def _tune(options: argparse.Namespace) -> int:

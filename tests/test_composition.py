@@ -66,7 +66,7 @@ def test_the_networks_of_graves_2013_are_those_of_the_paper(name: str, layers: i
     config = compose([f"experiment={name}", "trainer.weight_noise=0.075"])
     features, model, trainer = config.features, config.model, config.trainer
     assert (features.bins, features.energy, features.deltas, features.normalise) == (40, True, 2, "corpus")  # 123 numbers
-    assert (model.frontend.kind, model.layers, model.hidden, model.uniform, model.dropout) == ("none", layers, 250, 0.1, 0.0)
+    assert (model.frontend.kind, model.cell, model.layers, model.hidden, model.uniform, model.dropout) == ("none", "peephole", layers, 250, 0.1, 0.0)
     assert (trainer.optimiser, trainer.momentum, trainer.batch_items, trainer.weight_noise, trainer.clip) == ("sgd", 0.9, 1, 0.075, 0.0)
     assert config.augment.kind == "none" and config.corpus.text.level == "units"
 

@@ -9,10 +9,12 @@ import pytest
 from recognizer.config import (
     AudioAugment,
     AudioFeatures,
+    CellSettings,
     CorpusConfig,
     LineAugment,
     LineCnn,
     LineFeatures,
+    MdLstmFrontend,
     ModelConfig,
     NoFrontend,
     RecipeConfig,
@@ -62,7 +64,18 @@ LIMITS: list[tuple[type, str, list[Any], list[Any]]] = [
     (SpeechCnn, "time_strides", [(2,), (2, 0), (2, 5)], [(3, 4)]),
     (SpeechCnn, "frequency_strides", [(2,), (2, 0), (2, 5)], [(3, 4)]),
     (SpeechCnn, "output", [0, -1], [1]),
-    *[(cls, "dropout", [-SMALL, 1.0], [0.0, 0.99]) for cls in (LineCnn, SpeechCnn, ModelConfig)],
+    *[(cls, "dropout", [-SMALL, 1.0], [0.0, 0.99]) for cls in (LineCnn, SpeechCnn, MdLstmFrontend, ModelConfig)],
+    (MdLstmFrontend, "hidden", [(), (2,), (0, 1, 1)], [(1, 1, 1)]),
+    (MdLstmFrontend, "units", [(6,), (6, 0)], [(1, 1)]),
+    *[(MdLstmFrontend, key, [(4, 4), (4, 4, 0), (4, 4, 65)], [(1, 2, 64)]) for key in ("block_heights", "block_widths")],
+    *[(CellSettings, key, [-SMALL, 1.0], [0.0, 0.99]) for key in ("zoneout", "recurrent_dropout")],
+    (CellSettings, "forget_bias", [float("nan"), float("inf")], [-1.0, 2.0]),
+    (CellSettings, "heads", [0], [1]),
+    (CellSettings, "positions", [-1], [0, 80]),
+    (CellSettings, "kernel", [0, 2, -1], [1, 5]),
+    (ModelConfig, "cell", ["", "peepholes", "__init__"], ["lstm", "peephole", "mlstm"]),
+    (ModelConfig, "truncate", [-1], [0]),
+    (ModelConfig, "attention", [-1, 7], [0, 4]),
     (ModelConfig, "layers", [0, 33], [1, 32]),
     (ModelConfig, "hidden", [0, 8193], [1, 8192]),
     (ModelConfig, "auxiliary", [-SMALL, 1 + SMALL], [0.0, 1.0]),
@@ -118,6 +131,7 @@ AUDIO, PIXELS, GEOMETRIC = AudioFeatures(), LineFeatures(), LineFeatures(kind="g
     (AUDIO, NoFrontend(), True), (AUDIO, Stack(), True), (AUDIO, SpeechCnn(), True), (AUDIO, LineCnn(), False),
     (PIXELS, NoFrontend(), True), (PIXELS, Stack(), True), (PIXELS, SpeechCnn(), False), (PIXELS, LineCnn(), True),
     (GEOMETRIC, NoFrontend(), True), (GEOMETRIC, Stack(), True), (GEOMETRIC, SpeechCnn(), False), (GEOMETRIC, LineCnn(), False),
+    (PIXELS, MdLstmFrontend(), True), (AUDIO, MdLstmFrontend(), False), (GEOMETRIC, MdLstmFrontend(), False),
 ])
 def test_front_ends_fit_their_features(features: Any, frontend: Any, fits: bool) -> None:
     model = ModelConfig(frontend)
@@ -142,6 +156,17 @@ def test_the_recipe_is_the_part_that_a_bundle_needs() -> None:
     text = TextConfig(case="lower")
     config = TrainConfig(CorpusConfig(text=text), PIXELS, ModelConfig(layers=2))
     assert config.recipe == RecipeConfig(PIXELS, ModelConfig(layers=2), text)
+
+
+def test_no_recurrent_layers_only_behind_a_whole_encoder() -> None:
+    assert ModelConfig(MdLstmFrontend(), layers=0).layers == 0
+    with pytest.raises(ConfigError, match="^layers: must lie between 1 and 32"):
+        ModelConfig(LineCnn(), layers=0)
+
+
+def test_a_cell_that_is_not_known_is_told_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"^cell: 'peepholes' is not one of .*coupled, .*; did you mean 'peephole'\?$"):
+        ModelConfig(cell="peepholes")
 
 
 def test_device_and_seed() -> None:

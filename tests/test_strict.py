@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from recognizer.config import (
     AudioAugment,
     AudioFeatures,
+    CellSettings,
     CorpusConfig,
     LineAugment,
     LineCnn,
     LineFeatures,
+    MdLstmFrontend,
     ModelConfig,
     NoAugment,
     NoFrontend,
@@ -168,7 +170,9 @@ lines = st.builds(LineFeatures, kind=st.sampled_from(["pixels", "geometric"]), h
 augments = st.one_of(
     st.builds(NoAugment), st.builds(AudioAugment, speed=ranges(0.5, 2.0), gain_db=ranges(-20, 20), noise=share, time_masks=positive),
     st.builds(LineAugment, probability=share, scale=share, elastic=share))
-frontends = st.one_of(st.builds(NoFrontend), st.builds(Stack, frames=st.integers(1, 32)), convolutions(LineCnn), convolutions(SpeechCnn))
+frontends = st.one_of(
+    st.builds(NoFrontend), st.builds(Stack, frames=st.integers(1, 32)), convolutions(LineCnn), convolutions(SpeechCnn),
+    st.builds(MdLstmFrontend, stable=st.booleans(), dropout=share))
 corpora = st.builds(CorpusConfig, name=words, root=words, text=st.builds(
     TextConfig, case=st.sampled_from(["keep", "lower", "upper"]), drop=words), licence=words)
 trainers = st.builds(
@@ -195,7 +199,8 @@ def test_what_is_written_is_read_back_the_same(config: TrainConfig) -> None:
 
 
 def test_every_setting_can_be_built_from_its_own_default() -> None:
-    kinds = (TextConfig, AudioFeatures, LineFeatures, AudioAugment, LineAugment, LineCnn, SpeechCnn, Stack, ModelConfig, CorpusConfig, TrainerConfig)
+    kinds = (TextConfig, AudioFeatures, LineFeatures, AudioAugment, LineAugment, LineCnn, SpeechCnn, MdLstmFrontend,
+        CellSettings, Stack, ModelConfig, CorpusConfig, TrainerConfig)
     for cls in kinds:
         for setting in dataclasses.fields(cls):
             value = plain(getattr(cls(), setting.name))

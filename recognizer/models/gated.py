@@ -44,6 +44,7 @@ class Kernel:
         plain: ``(projected_t, products, states, weights) -> states``: the same in tensor operations, for devices without compiled steps.
         same_gradient: the gradient of the products is that of ``projected``: products are neither kept nor their gradient written.
         triton: mode of :func:`recognizer.models.lstm_triton.run_lstm` that computes the same on a GPU.
+        names: of what is ``kept``, H wide each from the front; "" for what is no gate.
     """
 
     name: str
@@ -55,9 +56,10 @@ class Kernel:
     plain: Callable[[Tensor, list[Tensor], States, Tensor], States]
     same_gradient: bool = True
     triton: str | None = None
+    names: tuple[str, ...] = ()
 
 
-Operator = Callable[[Tensor, list[Tensor], Tensor, Tensor, Tensor, Tensor], Tensor]
+Operator = Callable[..., Tensor]  # as make_operator says
 
 
 def make_operator(kernel: Kernel) -> Operator:
@@ -65,7 +67,8 @@ def make_operator(kernel: Kernel) -> Operator:
 
     The call takes projected inputs (T, B, P), recurrent matrices [(R, H)] (bfloat16 ones are multiplied in that precision), element-wise
     weights (W, H), initial states (S, B, H), zoneout shares (S, T, B, H) and factors (B, H) of the states in the recurrent products, each
-    of the last two empty (0,) for none; it returns the states (S, T+1, B, H), the initial ones in front.
+    of the last two empty (0,) for none; it returns the states (S, T+1, B, H), the initial ones in front. A dictionary as a last argument
+    is filled with the kernel's named gates (T, B, H); then nothing is learnt, and all of it runs on the CPU.
     """
     both = "Tensor projected, Tensor[] matrices, Tensor weights, "
     name = f"recognizer::{kernel.name}"
@@ -108,7 +111,15 @@ def make_operator(kernel: Kernel) -> Operator:
 
     run.register_autograd(back, setup_context=save)
 
-    def call(projected: Tensor, matrices: list[Tensor], weights: Tensor, initial: Tensor, zones: Tensor, factors: Tensor) -> Tensor:
+    def call(
+        projected: Tensor, matrices: list[Tensor], weights: Tensor, initial: Tensor, zones: Tensor, factors: Tensor,
+        watched: dict[str, Tensor] | None = None,
+    ) -> Tensor:  # fmt: skip
+        if watched is not None:
+            near = [tensor.detach().cpu() for tensor in (weights, initial, zones, factors)]
+            states, kept, _ = run(projected.detach().cpu(), [matrix.detach().cpu() for matrix in matrices], *near, True)
+            watched |= {name: block for name, block in zip(kernel.names, kept.split(initial.shape[2], dim=2), strict=False) if name}
+            return states
         if projected.device.type != "cpu":
             if kernel.triton and projected.is_cuda and not zones.numel() and not factors.numel() and lstm_triton.enabled():
                 pair = lstm_triton.run_lstm(projected.to(matrices[0].dtype), matrices[0], weights, initial[0], initial[1], kernel.triton)

@@ -13,6 +13,8 @@ from recognizer.config import CellSettings
 from recognizer.models.gated import Operator
 from recognizer.models.recurrence import Pass, Recurrence, State, last_states
 
+STATES = ("h", "c", "n", "m")  # what equations call the states, in their order
+
 
 class GatedCell(Recurrence):
     """A cell whose arithmetic is one operator of :func:`recognizer.models.gated.make_operator`.
@@ -65,20 +67,29 @@ class GatedCell(Recurrence):
         below: Tensor | None = None, gaps: Tensor | None = None,
     ) -> Pass:  # fmt: skip
         """As :class:`Recurrence` says; the state is (h, c, ...), each (B, H)."""
-        turned = [None if tensor is None else tensor.transpose(0, 1) for tensor in (below, gaps)]
-        projected = self.project(frames.transpose(0, 1), *turned)
+        projected = self._project(frames, below, gaps)
         state = state if state is not None else self.initial(frames)
         states = run_gated(type(self).operator, projected, self.matrices(), self.weights(), state, self.settings, self.training)
         final = tuple(last_states(every, before, lengths) for every, before in zip(states, state, strict=True)) if carry else None
         return Pass(states[0], final, states[1] if self.shows_cells else None)
 
+    def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
+        """As :class:`Recurrence` says: the kernel's gates, then the states."""
+        projected, state = self._project(frames, below, gaps), self.initial(frames)
+        return watch_gated(type(self).operator, projected, self.matrices(), self.weights(), state, self.settings)
+
+    def _project(self, frames: Tensor, below: Tensor | None, gaps: Tensor | None) -> Tensor:
+        turned = [None if tensor is None else tensor.transpose(0, 1) for tensor in (below, gaps)]
+        return self.project(frames.transpose(0, 1), *turned)
+
 
 def run_gated(
-    operator: Operator, projected: Tensor, matrices: list[Tensor], weights: Tensor, state: State, settings: CellSettings, training: bool
-) -> Tensor:
+    operator: Operator, projected: Tensor, matrices: list[Tensor], weights: Tensor, state: State, settings: CellSettings, training: bool,
+    *watched: dict[str, Tensor],
+) -> Tensor:  # fmt: skip
     """Run an operator over projected frames (T, B, P) with zoneout and recurrent dropout; the states after each frame, (S, B, T, H).
 
-    The recurrent products are in autocast's precision, all else in that of the weights.
+    The recurrent products are in autocast's precision, all else in that of the weights. ``watched`` is handed on to the operator.
     """
     own, device = weights.dtype, projected.device.type
     if torch.is_autocast_enabled(device):
@@ -92,4 +103,15 @@ def run_gated(
     if settings.recurrent_dropout and training:
         kept = initial.new_full((batch, hidden), 1 - settings.recurrent_dropout)
         factors = torch.bernoulli(kept) / kept
-    return operator(projected.to(own).contiguous(), matrices, weights, initial, zones, factors)[:, 1:].transpose(1, 2)
+    return operator(projected.to(own).contiguous(), matrices, weights, initial, zones, factors, *watched)[:, 1:].transpose(1, 2)
+
+
+def watch_gated(
+    operator: Operator, projected: Tensor, matrices: list[Tensor], weights: Tensor, state: State, settings: CellSettings
+) -> dict[str, Tensor]:
+    """The gates of an operator over projected frames (T, B, P) and the states after each, the output last, by name (B, T, H)."""
+    gates: dict[str, Tensor] = {}
+    states = run_gated(operator, projected, matrices, weights, state, settings, False, gates)
+    named = dict(zip(STATES, states, strict=False))
+    output = named.pop("h")
+    return {name: gate.transpose(0, 1) for name, gate in gates.items()} | named | {"h": output}

@@ -38,7 +38,8 @@ def lstm_kernel(name: str, forget: Forget = "gate", source: int = 0) -> Kernel:
         return torch.sigmoid(blocks["o"] + weights[2] * c) * torch.tanh(c), c
 
     triton = {"gate": "forget", "none": "none", "coupled": "coupled"}[forget] if source == 0 else None
-    return Kernel(name, 2, (source,), 5, *_steps(forget), plain, triton=triton)
+    names = tuple(gate if gate in BLOCKS[forget] else "" for gate in BLOCKS["gate"])
+    return Kernel(name, 2, (source,), 5, *_steps(forget), plain, triton=triton, names=names)
 
 
 def _steps(forget: Forget) -> tuple[Step, Step]:

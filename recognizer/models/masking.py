@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,23 @@ def reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
 
     Reversing twice gives the sequences back.
     """
-    positions = torch.arange(sequences.shape[1], device=sequences.device)
+    batch, frames, _ = sequences.shape
+    positions = torch.arange(frames, device=sequences.device)
     mirrored = lengths[:, None] - 1 - positions
-    index = torch.where(mirrored >= 0, mirrored, positions)  # (B, T)
-    return sequences.gather(1, index[:, :, None].expand_as(sequences))
+    starts = frames * torch.arange(batch, device=sequences.device)[:, None]
+    rows = torch.where(mirrored >= 0, mirrored, positions) + starts  # (B, T), of all frames one after the other
+    turned: Tensor = _Turn.apply(sequences.flatten(0, 1), rows.flatten())
+    return turned.unflatten(0, (batch, frames))
+
+
+class _Turn(torch.autograd.Function):
+    """Rows in another order, one that undoes itself: its gradient takes the same copy of whole rows, many times faster than ``gather``."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, order: Tensor) -> Tensor:
+        ctx.save_for_backward(order)
+        return rows.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return gradient.index_select(0, ctx.saved_tensors[0]), None

@@ -62,6 +62,16 @@ class Recurrence(nn.Module):
         """
         raise NotImplementedError
 
+    def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
+        """What goes on inside, by the names of the equations: gates first, then the cell state ``c`` and others, the output ``h`` last.
+
+        Arguments as of :meth:`forward`; each is (B, T, H) or has a column a head, without gradient. A cell of whose inside nothing is
+        known gives ``h``, and ``c`` where it shows it.
+        """
+        with torch.no_grad():
+            done = self(frames, lengths, below=below, gaps=gaps)
+        return {"h": done.outputs} if done.cells is None else {"c": done.cells, "h": done.outputs}
+
 
 def last_states(states: Tensor, before: Tensor, lengths: Tensor) -> Tensor:
     """Of the states after each frame (B, T, ...), those after ``lengths`` (B,) frames; ``before`` (B, ...) where that is none."""

@@ -13,6 +13,7 @@ from recognizer.config import (
     AudioFeatures,
     LineCnn,
     LineFeatures,
+    MdLstmFrontend,
     ModelConfig,
     NoFrontend,
     RecipeConfig,
@@ -24,6 +25,7 @@ from recognizer.models.network import Network
 
 RATE, HEIGHT, LABELS = 8000, 16, 6
 SPEECH_CNN = SpeechCnn(channels=(4, 4), time_strides=(2, 1), frequency_strides=(2, 2), output=8)
+MDLSTM = MdLstmFrontend(hidden=(2, 3), units=(4,), block_heights=(4, 2), block_widths=(3, 2))
 LINE_CNN = LineCnn(channels=(4, 8, 8), time_strides=(2, 2, 1), height_strides=(2, 2, 2))
 
 
@@ -48,6 +50,7 @@ RECIPES = {
     "pixels, stack": line(Stack(frames=4)),
     "pixels, cnn": line(LINE_CNN),
     "pixels, cnn, not normalised": line(LINE_CNN, normalise="none"),
+    "pixels, mdlstm": RecipeConfig(LineFeatures(height=HEIGHT), ModelConfig(MDLSTM, layers=0)),
     "geometric": line(kind="geometric"),
     "geometric, stack": line(Stack(frames=2), kind="geometric"),
 }

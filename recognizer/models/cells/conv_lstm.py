@@ -73,17 +73,27 @@ class Cell(Recurrence):
     ) -> Pass:  # fmt: skip
         """See :meth:`Recurrence.forward`; ``below`` and ``gaps`` are not read. All but the convolution of the inputs is float32 under autocast."""
         hidden, cell = self.initial(frames) if state is None else state
+        outputs, cells, _ = self._run(frames, hidden, cell)
+        return Pass(outputs, (last_states(outputs, hidden, lengths), last_states(cells, cell, lengths)) if carry else None)
+
+    def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
+        """As :class:`Recurrence` says."""
+        with torch.no_grad():
+            outputs, cells, gates = self._run(frames, *self.initial(frames))
+        return dict(zip("ifgo", gates.unbind(2), strict=True)) | {"c": cells, "h": outputs}
+
+    def _run(self, frames: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Hidden and cell states (B, T, H), and the gates i, f, g, o (B, T, 4, H)."""
         batch, steps, _ = frames.shape
         shape = (self.channels, self.positions)
         maps = frames.transpose(0, 1).reshape(steps * batch, -1, self.positions)
         drives = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.size // 2).to(hidden.dtype)
         peepholes = None if self.peepholes is None else self.peepholes.to(hidden.dtype)
-        outputs, cells, _ = conv_recurrence(
+        outputs, cells, gates = conv_recurrence(
             drives.view(steps, batch, 4, *shape), hidden.view(batch, *shape), cell.view(batch, *shape), self.hidden_kernel.to(hidden.dtype),
             peepholes, self._draw_kept(hidden), self._draw_zones(hidden, steps),
         )  # fmt: skip
-        outputs, cells = (tensor.flatten(2).transpose(0, 1) for tensor in (outputs, cells))  # (B, T, H)
-        return Pass(outputs, (last_states(outputs, hidden, lengths), last_states(cells, cell, lengths)) if carry else None)
+        return outputs.flatten(2).transpose(0, 1), cells.flatten(2).transpose(0, 1), gates.flatten(3).transpose(0, 1)
 
     def _draw_kept(self, hidden: Tensor) -> Tensor | None:
         if not self.training or self.recurrent_dropout == 0:

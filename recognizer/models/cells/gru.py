@@ -68,7 +68,7 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return ((1 - z) * new + z * states[0],)
 
 
-KERNEL = Kernel("gru", 1, (0,), 4, _forward, _backward, _plain, same_gradient=False)
+KERNEL = Kernel("gru", 1, (0,), 4, _forward, _backward, _plain, same_gradient=False, names=("r", "z", "n"))
 OPERATOR = make_operator(KERNEL)
 
 

@@ -42,8 +42,18 @@ class Cell(nn.LSTM, Recurrence):
         from recognizer.models.gated_cell import run_gated
 
         state = state if state is not None else self.initial(frames)
-        projected = functional.linear(frames.transpose(0, 1), self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
-        no_peepholes = self.weight_hh_l0.new_zeros(3, self.hidden)
-        states = run_gated(OPERATOR, projected, [self.weight_hh_l0], no_peepholes, state, self.settings, self.training)
+        states = run_gated(OPERATOR, *self._without_peepholes(frames), state, self.settings, self.training)
         final = tuple(last_states(every, before, lengths) for every, before in zip(states, state, strict=True))
         return Pass(states[0], final if carry else None)
+
+    def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
+        """As :class:`Recurrence` says; the operator of the peephole LSTM shows what the framework's kernels do not."""
+        from recognizer.models.cells.peephole import OPERATOR
+        from recognizer.models.gated_cell import watch_gated
+
+        return watch_gated(OPERATOR, *self._without_peepholes(frames), self.initial(frames), self.settings)
+
+    def _without_peepholes(self, frames: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """What the operator wants of the frames (B, T, D) and of the weights."""
+        projected = functional.linear(frames.transpose(0, 1), self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
+        return projected, [self.weight_hh_l0], self.weight_hh_l0.new_zeros(3, self.hidden)

@@ -73,13 +73,25 @@ class Cell(Recurrence):
         split = (*frames.shape[:2], 4, self.heads, self.hidden // self.heads)
         queries, keys, values, opening = self.projection(frames).view(split).to(dtype).unbind(2)  # each (B, T, heads, d)
         with torch.autocast(frames.device.type, enabled=False):
-            gates = functional.linear(frames.to(dtype), self.gates.weight.to(dtype), self.gates.bias.to(dtype)).transpose(1, 2)
+            writes, keeps = self._gates(frames, dtype)
             padding = ~valid_frames(lengths, frames.shape[1])[:, None]
-            inputs = gates[:, : self.heads].masked_fill(padding, -torch.inf)  # padding leaves the state as it is
-            forgets = functional.logsigmoid(gates[:, self.heads :]).masked_fill(padding, 0)
+            inputs = writes.masked_fill(padding, -torch.inf)  # padding leaves the state as it is
+            forgets = keeps.masked_fill(padding, 0)
             read, state = read_memory(queries, keys, values, inputs, forgets, state, self.chunk)
             outputs = (torch.sigmoid(opening) * read).flatten(2)
         return Pass(outputs, state if carry else None)
+
+    def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
+        """As :class:`Recurrence` says: log i, f (B, T, heads), o and h; the memory is a matrix a head and is left out."""
+        with torch.no_grad():
+            writes, keeps = self._gates(frames, self.gates.weight.dtype)
+            opening = torch.sigmoid(self.projection(frames)[:, :, 3 * self.hidden :])
+            return {"log i": writes.transpose(1, 2), "f": keeps.exp().transpose(1, 2), "o": opening, "h": self(frames, lengths).outputs}
+
+    def _gates(self, frames: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Logarithms of the input and forget gates, each (B, heads, T)."""
+        gates = functional.linear(frames.to(dtype), self.gates.weight.to(dtype), self.gates.bias.to(dtype)).transpose(1, 2)
+        return gates[:, : self.heads], functional.logsigmoid(gates[:, self.heads :])
 
 
 def read_memory(queries: Tensor, keys: Tensor, values: Tensor, inputs: Tensor, forgets: Tensor, state: State, chunk: int) -> tuple[Tensor, State]:

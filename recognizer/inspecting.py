@@ -14,7 +14,8 @@ from recognizer.config import AudioFeatures, LineFeatures
 from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.timing import Clock, time_tokens
 from recognizer.errors import ConfigError, InputError, nearest
-from recognizer.evaluation.inspection import SUFFIXES, Inspection, Panel, Saliency, draw_inspection, require_matplotlib
+from recognizer.evaluation.inspection import Inspection, Panel, Saliency
+from recognizer.evaluation.inspection_figure import SUFFIXES, draw_inspection, require_matplotlib
 from recognizer.evaluation.saliency import emission_frames, reach, saliency
 from recognizer.features.audio_file import audio_seconds
 from recognizer.models.watching import Direction, Witness
@@ -93,7 +94,8 @@ def _choose_cells(witness: Witness, layers: Sequence[int] | None, directions: Se
     count = len({number for number, _ in witness.cells})
     for layer in layers or ():
         if not 1 <= layer <= count:
-            raise ConfigError(f"--layer {layer}: the recogniser has {f'recurrent layers 1 to {count}' if count else 'no recurrent layers to show'}")
+            known = ", ".join(map(str, range(1, count + 1)))
+            raise ConfigError(f"--layer {layer}: the recogniser's recurrent layers: {known or 'none'}")
     for direction in directions or ():
         if count and (0, direction) not in witness.cells:
             raise ConfigError(f"--direction {direction}: the recogniser's layers read {' and '.join(side for _, side in witness.cells)} only")
@@ -125,16 +127,24 @@ def _look(witness: Witness, place: tuple[int, Direction], what: Sequence[str], u
     hidden = seen["h"].shape[1]
     order = order_units(seen["h"], units)
     shown = len(order) if len(order) == hidden else f"{len(order)} of {hidden}"
-    group = f"layer {place[0] + 1}, {place[1]}: {shown} units by the time of their peak"
+    group = f"layer {place[0] + 1}, {place[1]}: {shown} units, like ones side by side"
     wanted = [name for name in seen if ("cells" if name in OUTPUTS else "gates") in what]
     return [Panel(group, name, seen[name][:, order] if seen[name].shape[1] == hidden else seen[name]) for name in wanted]
 
 
 def order_units(outputs: np.ndarray, most: int) -> np.ndarray:
-    """Of units (T, H) those ``most`` that vary most, in the order of the frames in which they lie farthest from their mean."""
-    apart = np.abs(outputs - outputs.mean(0))
-    chosen = np.sort(np.argsort(-outputs.std(0), kind="stable")[:most])
-    order: np.ndarray = chosen[np.argsort(apart[:, chosen].argmax(0), kind="stable")]
+    """Of units (T, H) those ``most`` that vary most, like ones side by side.
+
+    Their order is that of the angles in the plane of the first two principal components of their correlations (Friendly 2002,
+    "Corrgrams"): units that rise and fall together lie close, those that do the opposite half way round.
+    """
+    spread = outputs.std(0)
+    chosen = np.sort(np.argsort(-spread, kind="stable")[:most])
+    scaled = (outputs[:, chosen] - outputs[:, chosen].mean(0)) / np.maximum(spread[chosen], 1e-6)
+    if min(scaled.shape) < 2:
+        return chosen
+    components = np.linalg.svd(scaled, full_matrices=False)[2]
+    order: np.ndarray = chosen[np.argsort(np.arctan2(components[1], components[0]), kind="stable")]
     return order
 
 

@@ -81,8 +81,10 @@ def measure(cells: list[str], precision: str, batch: int, frames: int, hidden: i
         cell = build_cell(name, hidden, hidden, settings_for(hidden)).to(device)
         weights = sum(parameter.numel() for parameter in cell.parameters())
         row: Row = {"cell": name, "precision": precision, "B": batch, "T": frames, "H": hidden, "weights_k": weights / 1e3}
+        below = inputs if cell.reads_below else None
         for what, learn in (("infer", False), ("train", True)):
-            own, other = alternate(timed(lambda cell=cell: cell(inputs, lengths).outputs, learn), timed(lambda: peer(inputs)[0], learn), seconds)  # type: ignore[misc]
+            ours = timed(lambda cell=cell, below=below: cell(inputs, lengths, below=below).outputs, learn)  # type: ignore[misc]
+            own, other = alternate(ours, timed(lambda: peer(inputs)[0], learn), seconds)
             row |= {f"{what}_ms": 1e3 * own, f"{what}_lstm_ms": 1e3 * other, f"{what}_ratio": own / other}
         rows.append(row)
     return rows

@@ -55,7 +55,6 @@ def run(name: str, seed: int, weights: float, manifest: Path, run_dir: Path, ove
     """Train one cell and score it; to be called in a fresh process."""
     from recognizer.composition import compose
     from recognizer.data.manifest import load_manifest
-    from recognizer.host import peak_memory
     from recognizer.pipeline import Recognizer
     from recognizer.scoring import evaluate
     from recognizer.training.checkpoint import CHECKPOINT
@@ -64,11 +63,11 @@ def run(name: str, seed: int, weights: float, manifest: Path, run_dir: Path, ove
     own = [*overrides, f"model.cell={name}", *OWN.get(name, []), f"seed={seed}", f"run_dir={run_dir}"]
     hidden, count = fit_size(own, weights)
     bundle = train(compose([*own, f"model.hidden={hidden}"]), resume=(run_dir / CHECKPOINT).exists())
-    memory = peak_memory() / 2**20
-    speeds = [json.loads(line)["frames_per_second"] for line in (run_dir / LOG).read_text().splitlines()]
+    epochs = [json.loads(line) for line in (run_dir / LOG).read_text().splitlines()]
+    speed, memory = statistics.median(e["frames_per_second"] for e in epochs), max(e["peak_memory"] for e in epochs) / 2**20
     rate = next(iter(evaluate(Recognizer.load(bundle), load_manifest(manifest)).report.rates.values()))
     errors = {"error": 100 * rate.rate, "low": 100 * rate.low, "high": 100 * rate.high}
-    return {"cell": name, "seed": seed, "H": hidden, "weights_M": count / 1e6, **errors, "frames/s": statistics.median(speeds), "peak_MiB": memory}
+    return {"cell": name, "seed": seed, "H": hidden, "weights_M": count / 1e6, **errors, "frames/s": speed, "peak_MiB": memory}
 
 
 def fit_size(overrides: list[str], weights: float) -> tuple[int, int]:

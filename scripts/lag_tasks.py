@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -61,34 +62,52 @@ def draw_sums(generator: np.random.Generator, batch: int, lag: int) -> Sequences
     return Sequences(frames, lengths, (0.5 + total / 4).astype(np.float32))
 
 
-def _join_grammar() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The embedded grammar without end as tables: symbols (N, 2) and nodes (N, 2) of the two ways on, and which nodes want the long memory (N,).
+class Grammar(NamedTuple):
+    """An embedded grammar without end, as tables over its N nodes.
 
-    A string is B, then T or P, then a string of Reber's grammar, then the same T or P again, then E; behind it the next begins.
+    Attributes:
+        symbols: (N, 2), the symbols of the two ways on from a node; twice the same where there is one way only.
+        nodes: (N, 2), where they lead.
+        recalls: (N,), where the next symbol is the string's last but one.
+        possible: (N, 7), which symbols may follow.
     """
-    arms = {"T": 2, "P": 3 + len(INNER) + 1}
-    end = 2 * arms["P"] - arms["T"]
-    ways: dict[int, dict[str, int]] = {0: {"B": 1}, 1: arms, end: {"E": 0}}
-    for outer, start in arms.items():
-        ways[start] = {"B": start + 1}
-        for node, arcs in enumerate(INNER):
-            ways[start + 1 + node] = {symbol: start + 1 + after for symbol, after in arcs.items()}
-        ways[start + 1 + len(INNER)] = {outer: end}
+
+    symbols: np.ndarray
+    nodes: np.ndarray
+    recalls: np.ndarray
+    possible: np.ndarray
+
+
+@cache
+def embed_grammar(inner: int = 1) -> Grammar:
+    """The continual embedded Reber grammar (Gers, Schmidhuber & Cummins 2000, section 4.1).
+
+    A string is B, then T or P, then a string of Reber's grammar (here: so many of them, which makes the way longer), then the same T or P
+    again, then E; behind it the next begins at node 0.
+    """
+    size = len(INNER) + 1  # with the node before the inner string's B
+    starts = {"T": 2, "P": 2 + inner * size + 1}
+    end = starts["P"] + inner * size + 1
+    ways: dict[int, dict[str, int]] = {0: {"B": 1}, 1: starts, end: {"E": 0}}
+    for outer, first in starts.items():
+        for start in range(first, first + inner * size, size):
+            ways[start] = {"B": start + 1}
+            for node, arcs in enumerate(INNER):
+                ways[start + 1 + node] = {symbol: start + 1 + after for symbol, after in arcs.items()}
+        ways[first + inner * size] = {outer: end}
     pairs = [list(ways[node].items()) for node in range(end + 1)]
-    symbols, nodes = (np.array([[arcs[0][k], arcs[-1][k]] for arcs in pairs]) for k in (0, 1))
-    recalls = np.isin(np.arange(end + 1), [start + 1 + len(INNER) for start in arms.values()])
-    return np.vectorize(REBER.index)(symbols), nodes.astype(np.int64), recalls
+    symbols = np.array([[REBER.index(arcs[k][0]) for k in (0, -1)] for arcs in pairs])
+    recalls = np.isin(np.arange(end + 1), [first + inner * size for first in starts.values()])
+    possible = np.stack([np.isin(np.arange(len(REBER)), pair) for pair in symbols])
+    return Grammar(symbols, np.array([[arcs[k][1] for k in (0, -1)] for arcs in pairs]), recalls, possible)
 
 
-SYMBOLS, NODES, RECALLS = _join_grammar()
-POSSIBLE = np.stack([np.isin(np.arange(len(REBER)), pair) for pair in SYMBOLS])  # (N, 7): what may follow at each node
-
-
-def draw_stream(generator: np.random.Generator, nodes: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Go on with streams of the continual embedded Reber grammar (Gers, Schmidhuber & Cummins 2000, section 4.1), ways on equally likely.
+def draw_stream(generator: np.random.Generator, grammar: Grammar, nodes: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Go on with streams of a grammar, ways on equally likely.
 
     Args:
         generator: of the choices.
+        grammar: whose strings follow each other.
         nodes: (B,), where each stream stands; 0: before a string.
         steps: S.
 
@@ -98,6 +117,6 @@ def draw_stream(generator: np.random.Generator, nodes: np.ndarray, steps: int) -
     choices = generator.integers(0, 2, (steps, len(nodes)))
     symbols, before = np.empty_like(choices), np.empty_like(choices)
     for t, choice in enumerate(choices):
-        before[t], symbols[t] = nodes, SYMBOLS[nodes, choice]
-        nodes = NODES[nodes, choice]
+        before[t], symbols[t] = nodes, grammar.symbols[nodes, choice]
+        nodes = grammar.nodes[nodes, choice]
     return symbols.T, before.T, nodes

@@ -1,4 +1,4 @@
-"""Learning the tasks of ``lag_tasks`` with one cell: a network that reads and answers, lessons that can be interrupted, and the papers' tests."""
+"""Learning the tasks of ``lag_tasks`` with one cell: lessons that can be interrupted, and the tests of the papers."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from bench_common import Row
-from lag_tasks import POSSIBLE, REBER, RECALLS, Sequences, draw_distractors, draw_stream, draw_sums
+from lag_network import Reader
+from lag_tasks import REBER, Sequences, draw_distractors, draw_stream, draw_sums, embed_grammar
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recognizer.config import CellSettings
 from recognizer.errors import InputError
-from recognizer.models.cells import build_cell
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.recurrence import Pass, Recurrence, State, last_states
+from recognizer.models.recurrence import State
 
-CONTROL = "rnn"  # the name of the network without gates
 RECENT = 10  # successive batches without a mistake that end a lesson on a lag; their sequences were never seen before
 SAVE_SECONDS = 30
 TEST_BATCH = 250
@@ -36,71 +33,24 @@ Point = list[float | None]
 class Settings:
     """What a lesson depends on besides its cell and seed."""
 
+    updates: int
+    rate: float  # of Adam; falls to 0 in a straight line
     hidden: int = 32
     batch: int = 32
-    rate: float = 0.01  # of Adam; falls to 0 in a straight line
-    updates: int = 500
     lag: int = 1000  # least number of steps between what matters and the answer
     kinds: int = 50  # of distractors
+    inner: int = 1  # strings of Reber's grammar in one of the embedded grammar; the paper's has 1
     chunk: int = 64  # symbols of a stream between two updates
-    test: int = 10_000  # sequences
+    test: int = 2560  # sequences; the paper has 10,000 of distractors and 2,560 of the adding problem
     stream: int = 100_000  # symbols of each test stream
-
-
-class PlainRnn(nn.RNN, Recurrence):
-    """The network without gates (Elman 1990): h(t) = tanh(W x(t) + R h(t-1) + b). The state is (h,)."""
-
-    def __init__(self, inputs: int, hidden: int) -> None:
-        nn.RNN.__init__(self, inputs, hidden, batch_first=True)
-        self.inputs, self.hidden = inputs, hidden
-
-    def initial(self, frames: Tensor) -> State:
-        """Zeros (B, H)."""
-        return (frames.new_zeros(frames.shape[0], self.hidden),)
-
-    def forward(  # type: ignore[override]
-        self, frames: Tensor, lengths: Tensor, state: State | None = None, carry: bool = False,
-        below: Tensor | None = None, gaps: Tensor | None = None,
-    ) -> Pass:  # fmt: skip
-        """See :meth:`Recurrence.forward`."""
-        before = (self.initial(frames) if state is None else state)[0]
-        outputs = nn.RNN.forward(self, frames, before[None])[0]
-        return Pass(outputs, (last_states(outputs, before, lengths),) if carry else None)
-
-
-class Reader(nn.Module):
-    """One direction of one layer and a linear layer on its outputs.
-
-    Args:
-        cell: name of the cell, or CONTROL.
-        inputs: D.
-        hidden: H.
-        outputs: O.
-        remember: added to the bias of forget gates and taken from that of input gates at the start, so that a cell keeps what it holds
-            and takes in little until it has learnt what; exp(remember) is about the number of steps that it remembers untaught.
-    """
-
-    def __init__(self, cell: str, inputs: int, hidden: int, outputs: int, remember: float) -> None:
-        super().__init__()
-        settings = CellSettings(forget_bias=remember, positions=1, kernel=1)
-        self.cell = PlainRnn(inputs, hidden) if cell == CONTROL else build_cell(cell, inputs, hidden, settings)
-        self.answer = nn.Linear(hidden, outputs)
-        bias = self.cell.bias_l0 if isinstance(self.cell, GatedCell) and "i" in self.cell.blocks else self.cell.bias_ih_l0 if cell == "lstm" else None
-        if bias is not None:  # every such cell's first block is the input gate
-            with torch.no_grad():
-                bias[:hidden] -= remember
-
-    def forward(self, frames: Tensor, lengths: Tensor, state: State | None = None, carry: bool = False) -> Pass:
-        """(B, T, D) to answers (B, T, O), with the state if asked for."""
-        done = self.cell(frames, lengths, state, carry)
-        return Pass(self.answer(done.outputs), done.state)
 
 
 class Lesson:
     """One cell at one task. The batch of an update is drawn from the seed and the update's number, so that a lesson can be taken up anywhere.
 
     Attributes:
-        curve: a point for each update: what was trained on so far (sequences or symbols), loss, share of right answers on data never seen, and what a task adds.
+        curve: a point for each update: what was trained on so far (sequences or symbols), loss, share of right answers (to data not seen
+            before), and what a task adds.
     """
 
     inputs: int
@@ -233,13 +183,14 @@ class StreamLesson(Lesson):
 
     def predict(self, generator: np.random.Generator, nodes: np.ndarray, last: np.ndarray, state: State | None, steps: int) -> tuple[Any, ...]:
         """Go on with streams: loss, right (B, S), which of them want the long memory (B, S), nodes and last symbols (B,), state."""
-        symbols, before, nodes = draw_stream(generator, nodes, steps)
+        grammar = embed_grammar(self.settings.inner)
+        symbols, before, nodes = draw_stream(generator, grammar, nodes, steps)
         seen = torch.from_numpy(np.concatenate([last[:, None], symbols[:, :-1]], axis=1))
         done = self.network(functional.one_hot(seen, len(REBER)).float(), torch.full((len(nodes),), steps), state, carry=True)
         loss = functional.cross_entropy(done.outputs.transpose(1, 2), torch.from_numpy(symbols.copy()))
-        found, possible = done.outputs.detach(), torch.from_numpy(POSSIBLE[before])
+        found, possible = done.outputs.detach(), torch.from_numpy(grammar.possible[before])
         right = found.masked_fill(~possible, torch.inf).amin(2) > found.masked_fill(possible, -torch.inf).amax(2)
-        return loss, right.numpy(), RECALLS[before], nodes, symbols[:, -1], tuple(tensor.detach() for tensor in done.state or ())
+        return loss, right.numpy(), grammar.recalls[before], nodes, symbols[:, -1], tuple(tensor.detach() for tensor in done.state or ())
 
     def begin(self, streams: int) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and last symbols of streams that start: a string has just ended."""
@@ -254,9 +205,10 @@ class StreamLesson(Lesson):
         recalled, size = right[recalls].mean().item() if recalls.any() else None, measure_cells(state)
         good = right.all(axis=1)
         empty = self.network.cell.initial(torch.zeros(settings.batch, 1, self.inputs))
-        fresh, final = self.begin(settings.batch)
-        state = tuple(torch.where(torch.from_numpy(good).view(-1, *[1] * (s.dim() - 1)), s, e) for s, e in zip(state, empty, strict=True))
-        self.carried = {"nodes": torch.from_numpy(np.where(good, nodes, fresh)), "last": torch.from_numpy(np.where(good, last, final)), "state": state}
+        goes_on = torch.from_numpy(good)
+        state = tuple(torch.where(goes_on.view(-1, *[1] * (s.dim() - 1)), s, e) for s, e in zip(state, empty, strict=True))
+        places = (np.where(good, now, first) for now, first in zip((nodes, last), self.begin(settings.batch), strict=True))
+        self.carried = {"state": state, **dict(zip(("nodes", "last"), map(torch.from_numpy, places), strict=True))}
         return [(number + 1.0) * settings.batch * settings.chunk, loss.item(), recalled, good.mean().item(), size]
 
     @torch.no_grad()
@@ -274,11 +226,12 @@ class StreamLesson(Lesson):
             growth.append((done, measure_cells(state)))
         right, recalls = np.concatenate(rights, axis=1), np.concatenate(wants, axis=1)
         until = np.where(right.all(axis=1), self.settings.stream, right.argmin(axis=1)).mean().item()
-        end = self.settings.stream // 10
-        shares = {"right_%": 100 * right[recalls].mean(), "right_last_tenth_%": 100 * right[:, -end:][recalls[:, -end:]].mean(), "all_right_%": 100 * right.mean()}
+        late = np.s_[:, -(self.settings.stream // 10) :]
+        shares = {"right_%": right[recalls].mean(), "right_last_tenth_%": right[late][recalls[late]].mean(), "all_right_%": right.mean()}
         sizes = {"c_after_100": growth[0][1], "c_at_end": growth[-1][1], "growth": growth}
         solved = "yes" if right.all() else "good" if until > 1000 else "no"
-        return {"tested_on": right.size, **{key: float(value) for key, value in shares.items()}, "until_mistake": until, **sizes, "solved": solved}
+        percent = {key: 100 * float(value) for key, value in shares.items()}
+        return {"tested_on": right.size, **percent, "until_mistake": until, **sizes, "solved": solved}
 
 
 def require_same(saved: dict[str, Any], wanted: Settings, path: Path) -> None:
@@ -298,3 +251,4 @@ def measure_cells(state: State) -> float | None:
 
 
 LESSONS: dict[str, type[Lesson]] = {"distractors": LagLesson, "adding": LagLesson, "reber": StreamLesson}
+USUAL = {"distractors": Settings(600, 0.03), "adding": Settings(6000, 0.01), "reber": Settings(1000, 0.01, hidden=8)}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recognizer.models.activation_kernel import compiled, sigmoid, tanh
+from recognizer.models.activation_kernel import compiled, sigmoid, squash_sum, tanh
 from recognizer.models.gated import Kernel, States, Step
 
 ONE = np.float32(1)  # a plain 1 is an integer, and an integer with a float32 makes a float64
@@ -55,18 +55,18 @@ def _steps(forget: Forget) -> tuple[Step, Step]:
             x, r, gates = projected[t, b], products[b], kept[t % kept.shape[0], b]
             c_before, c, h = states[1, t, b], states[1, t + 1, b], states[0, t + 1, b]
             i, f, g, o, squashed = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n], gates[4 * n :]
-            _gate(x[:n], r[:n], weights[0], c_before, i)
+            open_gate(x[:n], r[:n], weights[0], c_before, i)
             if has_gate:
-                _gate(x[n : 2 * n], r[n : 2 * n], weights[1], c_before, f)
+                open_gate(x[n : 2 * n], r[n : 2 * n], weights[1], c_before, f)
             elif coupled:
                 for k in range(n):
                     f[k] = ONE - i[k]
             else:
                 f[:] = 1
-            _squash(x[cell : cell + n], r[cell : cell + n], g)
+            squash_sum(x[cell : cell + n], r[cell : cell + n], g)
             for k in range(n):
                 c[k] = f[k] * c_before[k] + i[k] * g[k]
-            _gate(x[out:], r[out:], weights[2], c, o)
+            open_gate(x[out:], r[out:], weights[2], c, o)
             for k in range(n):
                 squashed[k] = tanh(c[k])
             for k in range(n):
@@ -116,12 +116,7 @@ def _steps(forget: Forget) -> tuple[Step, Step]:
 
 
 @compiled
-def _gate(x: np.ndarray, r: np.ndarray, peephole: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
+def open_gate(x: np.ndarray, r: np.ndarray, peephole: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
+    """A gate that sees the cell state: sigmoid(x + r + p c), entry by entry."""
     for k in range(len(out)):
         out[k] = sigmoid(x[k] + r[k] + peephole[k] * c[k])
-
-
-@compiled
-def _squash(x: np.ndarray, r: np.ndarray, out: np.ndarray) -> None:
-    for k in range(len(out)):
-        out[k] = tanh(x[k] + r[k])

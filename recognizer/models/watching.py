@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,7 @@ class Witness:
 
     def __init__(self, encoder: nn.Module) -> None:
         layers = getattr(encoder, "layers", ())
-        found = {(number, side): getattr(layer, side) for number, layer in enumerate(layers) for side in ("forwards", "backwards")}
+        found = {(number, side): getattr(layer, side) for number, layer in enumerate(layers) for side in get_args(Direction)}
         self.cells: dict[tuple[int, Direction], Recurrence] = {place: cell for place, cell in found.items() if cell is not None}
         self._given: dict[tuple[int, Direction], list[tuple[tuple[Any, ...], Mapping[str, Any]]]] = {place: [] for place in self.cells}
 
@@ -51,7 +51,7 @@ class Witness:
         given = self._given[layer, direction]
         frames = torch.cat([arguments[0] for arguments, _ in given], dim=1).detach()
         lengths = torch.stack([arguments[1] for arguments, _ in given]).sum(0)
-        beside = [[named.get(key) for _, named in given] for key in ("below", "gaps")]
-        below, gaps = (None if parts[0] is None else torch.cat(parts, dim=1).detach() for parts in beside)
+        beside = [[named[key] for _, named in given if named.get(key) is not None] for key in ("below", "gaps")]
+        below, gaps = (torch.cat(parts, dim=1).detach() if parts else None for parts in beside)
         seen = self.cells[layer, direction].watch(frames, lengths, below, gaps)
         return seen if direction == "forwards" else {name: reverse(tensor, lengths.to(tensor.device)) for name, tensor in seen.items()}

@@ -11,6 +11,7 @@ from recognizer.models.activation_kernel import compiled, sigmoid, squash_sum, t
 from recognizer.models.cells.peephole import OPERATOR as PEEPHOLE
 from recognizer.models.gated import Kernel, States, make_operator
 from recognizer.models.gated_cell import GatedCell
+from recognizer.models.lstm_kernel import open_gate
 
 ONE = np.float32(1)  # an integer would take a loop of float32 to float64
 
@@ -23,14 +24,14 @@ def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.nda
         c_before, c, h, below = states[1, t, b], states[1, t + 1, b], states[0, t + 1, b], x[5 * n :]
         i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n]
         squashed, d = gates[4 * n : 5 * n], gates[5 * n :]
-        _gate(x[:n], r[:n], weights[0], c_before, i)
-        _gate(x[n : 2 * n], r[n : 2 * n], weights[1], c_before, f)
+        open_gate(x[:n], r[:n], weights[0], c_before, i)
+        open_gate(x[n : 2 * n], r[n : 2 * n], weights[1], c_before, f)
         for k in range(n):
             d[k] = sigmoid(x[4 * n + k] + weights[3, k] * c_before[k] + weights[4, k] * below[k])
         squash_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], g)
         for k in range(n):
             c[k] = f[k] * c_before[k] + i[k] * g[k] + d[k] * below[k]
-        _gate(x[3 * n : 4 * n], r[3 * n :], weights[2], c, o)
+        open_gate(x[3 * n : 4 * n], r[3 * n :], weights[2], c, o)
         for k in range(n):
             squashed[k] = tanh(c[k])
         for k in range(n):
@@ -78,12 +79,6 @@ def _backward(
         _learn(dd, below, d_weights[4])
         for k in range(4 * n):
             d_product[k] = all_gates[k]
-
-
-@compiled
-def _gate(x: np.ndarray, r: np.ndarray, peephole: np.ndarray, c: np.ndarray, out: np.ndarray) -> None:
-    for k in range(len(out)):
-        out[k] = sigmoid(x[k] + r[k] + peephole[k] * c[k])
 
 
 @compiled

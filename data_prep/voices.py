@@ -109,9 +109,9 @@ def _speak_festival(voice: str, utterances: Sequence[Utterance]) -> list[str | I
             lines.append(f"(speak {number} {strings} {one.stretch:.3f} {one.pitch:.3f})\n")
         done = subprocess.run(["festival", "--pipe"], input="\n".join(lines), capture_output=True, text=True, check=False)
         for line in done.stdout.splitlines():
-            number, _, sounds = line.partition(" ")
-            if number.isdecimal() and int(number) in waiting and utterances[int(number)].path.exists():
-                said[int(number)] = sounds
+            place, _, sounds = line.partition(" ")
+            if place.isdecimal() and int(place) in waiting and utterances[int(place)].path.exists():
+                said[int(place)] = sounds
         missing = next((number for number in waiting if number not in said), None)
         if missing is not None:
             said[missing] = _refuse("festival", utterances[missing], done)

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from recognizer.config import MdLstmFrontend
 from recognizer.models.convolution import Length, strided
-from recognizer.models.mdlstm import MdLstm
+from recognizer.models.mdlstm import DIRECTIONS, MdLstm
 
 
 class MdLstmEncoder(nn.Module):
@@ -28,12 +28,11 @@ class MdLstmEncoder(nn.Module):
         self.scans = nn.ModuleList(
             MdLstm(inputs, hidden, config.stable) for inputs, hidden in zip((areas[0], *config.units), config.hidden, strict=True)
         )
-        self.units = nn.ModuleList(
-            nn.Linear(area * scan.dim, units) for area, scan, units in zip(areas[1:], self.scans[:-1], config.units, strict=True)
-        )
+        sizes = [DIRECTIONS * hidden for hidden in config.hidden]
+        self.units = nn.ModuleList(nn.Linear(area * size, units) for area, size, units in zip(areas[1:], sizes[:-1], config.units, strict=True))
         self.dropout = nn.Dropout(config.dropout)
         self.stride = math.prod(config.block_widths)
-        self.dim = self.scans[-1].dim
+        self.dim = sizes[-1]
 
     def frames(self, columns: Length) -> Length:
         """Frames that come out for so many pixel columns."""

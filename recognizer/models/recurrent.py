@@ -113,8 +113,9 @@ class RecurrentStack(nn.Module):
         after: list[State] = []
         cells = None
         for number, layer in enumerate(self.layers):
+            assert isinstance(layer, RecurrentLayer)
             done = layer.forwards(frames, lengths, None if states is None else states[number], carry=True, below=cells)
-            after.append(done.state)
+            after.append(done.state or ())
             cells = done.cells
             frames = self.dropout(self.highways[number](done.outputs) if len(self.highways) else done.outputs)
         return frames * valid_frames(lengths, frames.shape[1])[:, :, None], after

@@ -98,7 +98,7 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return torch.sigmoid(x_o + r_o + weights[2] * c) * torch.tanh(c), c
 
 
-KERNEL = Kernel("highway_lstm", 2, (0,), 6, _forward, _backward, _plain, same_gradient=False)
+KERNEL = Kernel("highway_lstm", 2, (0,), 6, _forward, _backward, _plain, same_gradient=False, names=("i", "f", "g", "o", "", "d"))
 OPERATOR = make_operator(KERNEL)
 
 

@@ -136,7 +136,7 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return torch.sigmoid(o) * torch.tanh(functional.layer_norm(c, (size,), weights[4], weights[5], EPSILON)), c
 
 
-KERNEL = Kernel("layer_norm_lstm", 2, (0,), 6, _forward, _backward, _plain, same_gradient=False)
+KERNEL = Kernel("layer_norm_lstm", 2, (0,), 6, _forward, _backward, _plain, same_gradient=False, names=("i", "f", "g", "o"))
 OPERATOR = make_operator(KERNEL)
 
 

@@ -20,6 +20,11 @@ class Cell(nn.LSTM, Recurrence):
     recurrent dropout: with these, and to carry states, the operator of the peephole LSTM runs with peepholes of zero, which is the same.
     """
 
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         nn.LSTM.__init__(self, inputs, hidden, batch_first=True)
         self.inputs, self.hidden, self.settings = inputs, hidden, settings

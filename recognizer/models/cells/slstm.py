@@ -104,7 +104,7 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return torch.sigmoid(o) * c / n, c, n, m
 
 
-KERNEL = Kernel("slstm", 4, (0,), 5, _forward, _backward, _plain)
+KERNEL = Kernel("slstm", 4, (0,), 5, _forward, _backward, _plain, names=("i'", "f'", "z", "o"))
 OPERATOR = make_operator(KERNEL)
 
 

@@ -83,7 +83,7 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
-KERNEL = Kernel("time_aware_lstm", 2, (0, 1), 6, _forward, _backward, _plain, same_gradient=False)
+KERNEL = Kernel("time_aware_lstm", 2, (0, 1), 6, _forward, _backward, _plain, same_gradient=False, names=("i", "f", "g", "o", "", "s"))
 OPERATOR = make_operator(KERNEL)
 
 

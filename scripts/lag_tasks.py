@@ -58,8 +58,8 @@ def draw_sums(generator: np.random.Generator, batch: int, lag: int) -> Sequences
         frames[rows, place, 1] = 1
     frames[:, 0, 1] = -1
     frames[rows, lengths - 1, 1] = -1
-    total = sum(np.where(place > 0, frames[rows, place, 0], 0) for place in (first, second))
-    return Sequences(frames, lengths, (0.5 + total / 4).astype(np.float32))
+    one, other = (np.where(place > 0, frames[rows, place, 0], 0) for place in (first, second))
+    return Sequences(frames, lengths, (0.5 + (one + other) / 4).astype(np.float32))
 
 
 class Grammar(NamedTuple):

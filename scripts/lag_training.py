@@ -25,7 +25,6 @@ TEST_BATCH = 250
 FIRST = 100  # symbols of a test stream before its cells are measured for the first time, then each time it has doubled
 TEST_STREAMS = 10  # Gers et al. 2000
 
-
 Point = list[float | None]
 
 
@@ -165,7 +164,7 @@ class LagLesson(Lesson):
         sizes = [min(TEST_BATCH, count - start) for start in range(0, count, TEST_BATCH)]
         off = torch.cat([self.answer(self.draw(self.generator(number, 1), size))[1] for number, size in enumerate(sizes)])
         right = (off < self.tolerance).float().mean().item()
-        return {"tested_on": count, "right_%": 100 * right, "solved": "yes" if right == 1 else "no"}
+        return {"tested_on": count, "wrong_%": 100 - 100 * right, "solved": "yes" if right == 1 else "no"}
 
 
 class StreamLesson(Lesson):
@@ -213,7 +212,7 @@ class StreamLesson(Lesson):
 
     @torch.no_grad()
     def test(self) -> Row:
-        """Ten new streams, never reset: shares of right predictions, symbols until the first mistake, and how the cells grow."""
+        """Ten new streams, never reset: shares of wrong predictions, symbols until the first mistake, and how the cells grow."""
         nodes, last = self.begin(TEST_STREAMS)
         state, generator, done = None, self.generator(0, 1), 0
         rights, wants, growth = [], [], []
@@ -227,10 +226,11 @@ class StreamLesson(Lesson):
         right, recalls = np.concatenate(rights, axis=1), np.concatenate(wants, axis=1)
         until = np.where(right.all(axis=1), self.settings.stream, right.argmin(axis=1)).mean().item()
         late = np.s_[:, -(self.settings.stream // 10) :]
-        shares = {"right_%": right[recalls].mean(), "right_last_tenth_%": right[late][recalls[late]].mean(), "all_right_%": right.mean()}
+        wrong = ~right
+        shares = {"wrong_%": wrong[recalls], "wrong_last_tenth_%": wrong[late][recalls[late]], "all_wrong_%": wrong}
         sizes = {"c_after_100": growth[0][1], "c_at_end": growth[-1][1], "growth": growth}
         solved = "yes" if right.all() else "good" if until > 1000 else "no"
-        percent = {key: 100 * float(value) for key, value in shares.items()}
+        percent = {key: 100 * value.mean().item() for key, value in shares.items()}
         return {"tested_on": right.size, **percent, "until_mistake": until, **sizes, "solved": solved}
 
 

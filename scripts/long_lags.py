@@ -3,8 +3,8 @@
     python scripts/long_lags.py runs/lags --json runs/lags.json --figure runs/lags.svg
 
 distractors: remember one symbol over 1,000 random ones (Hochreiter & Schmidhuber 1997, task 2c with 50 kinds). reber: tell what follows in the
-embedded Reber grammar, string after string, with no reset between them (Gers, Schmidhuber & Cummins 2000). adding, if asked for: add two numbers
-over 1,000 steps (1997, section 5.4), which takes hours. What is done stays: a second call goes on where the first stopped.
+embedded Reber grammar, string after string, with no reset between them (Gers, Schmidhuber & Cummins 2000), with the paper's eight cells. adding,
+if asked for: add two numbers over 1,000 steps (1997, section 5.4). What is done stays: a second call goes on where the first stopped.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ CELLS = ("lstm", "lstm_1997", "peephole", "coupled", "gru", "slstm", "layer_norm
 TASKS = ("distractors", "reber", "adding")
 NOTES = (
     "distractors, adding: solved: the last 10 training batches, all of sequences never seen before, and then every sequence of the test within 0.2",
-    "(adding: 0.04) of its target, as in the paper, whose test has 10,000 sequences of distractors; right_%: of the test, a tenth of it where the",
-    "batches were not; one who guesses between two symbols gets none. reber: ten test streams without reset; right_%: of the predictions of a",
+    "(adding: 0.04) of its target, as in the paper, whose test has 10,000 sequences of distractors; wrong_%: of the test, a tenth of it where the",
+    "batches were not; one who guesses between two symbols gets all wrong. reber: ten test streams without reset; wrong_%: of predictions of a",
     "string's last but one symbol, which is the second one again (one who guesses gets half); a prediction is right if each symbol that may",
     "follow is likelier than all that may not; until_mistake: symbols before the first wrong prediction, mean of the streams; solved: no mistake",
     "at all; good: more than 1,000 symbols until one, as in the paper. c_*: mean |c| in the test streams. trained_on: sequences, for reber symbols.",
@@ -98,7 +98,7 @@ def run(task: str, cell: str, seed: int, options: argparse.Namespace) -> Row:
     partial.write_text(json.dumps(row) + "\n")
     partial.replace(done)
     checkpoint.unlink(missing_ok=True)
-    print(f"{task} {cell} {seed}: {row['right_%']:.1f} % right after {row['trained_on']}, {row['cpu_s']:.0f} s", file=sys.stderr, flush=True)
+    print(f"{task} {cell} {seed}: {row['wrong_%']:.3g} % wrong after {row['trained_on']}, {row['cpu_s']:.0f} s", file=sys.stderr, flush=True)
     return row
 
 

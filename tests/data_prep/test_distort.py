@@ -44,7 +44,7 @@ def test_one_manifest_with_a_row_for_each_kind(manifest, tmp_path) -> None:
         with Image.open(item.source) as picture:
             assert picture.width == item.width
         if kind in LINE_KINDS and LINE_KINDS[kind].blank:
-            assert (item.text, item.group, item.meta) == ("", None, {FIELD: kind})
+            assert (item.text, item.group, item.meta) == ("", None, {"empty": True, FIELD: kind})
         else:
             assert (item.text, item.group, item.meta) == (original.text, original.group, {"sex": "f", FIELD: kind})
         assert item.source.samefile(original.source) == (kind == UNCHANGED)

@@ -13,7 +13,8 @@ from recognizer.features.image_file import load_image
 
 
 def options(tmp_path, **changes):
-    return argparse.Namespace(**{"out": tmp_path / "out", "font": None, "lines": 30, "words": 3, "seed": 1, **changes})
+    settings = {"font": None, "style": "printed", "hands": render_lines.HANDS, "lines": 30, "words": 3, "capitals": 0.0, "seed": 1}
+    return argparse.Namespace(**{"out": tmp_path / "out", **settings, **changes})
 
 
 def test_transcripts_are_stretches_of_the_text_and_images_hold_ink(tmp_path):
@@ -57,3 +58,35 @@ def test_empty_text_and_bad_font_are_named(tmp_path):
     empty.write_text("words")
     with pytest.raises(InputError, match="nofont"):
         list(render_lines.read(empty, options(tmp_path, font=[tmp_path / "nofont.ttf"])))
+
+
+def test_some_hands_write_capitals_only(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("it is said to be so in our town")
+    items = list(render_lines.read(text, options(tmp_path, hands=40, lines=120, capitals=0.3, style="handwritten")))
+    by_hand: dict[str, set[bool]] = {}
+    for item in items:
+        by_hand.setdefault(item.group, set()).add(item.text == item.text.upper())
+    assert len(by_hand) == 40 and all(len(kinds) == 1 for kinds in by_hand.values())
+    assert 4 <= sum(kinds == {True} for kinds in by_hand.values()) <= 22
+
+
+def test_stretches_with_letters_that_the_font_lacks_are_left_out(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("plain 中文 words only")
+    assert {word for item in render_lines.read(text, options(tmp_path)) for word in item.text.split()} == {"plain", "words", "only"}
+    text.write_text("中文 中文")
+    with pytest.raises(InputError, match="has no glyphs for most of the text"):
+        list(render_lines.read(text, options(tmp_path)))
+
+
+def test_a_folder_of_texts_and_one_of_fonts(tmp_path):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for name in ("one", "two"):
+        (texts / f"{name}.txt").write_text(f"{name} {name} {name}")
+    words = {word for item in render_lines.read(texts, options(tmp_path)) for word in item.text.split()}
+    assert words == {"one", "two"}
+    (tmp_path / "fonts").mkdir()
+    with pytest.raises(InputError, match="fonts: holds no fonts"):
+        list(render_lines.read(texts, options(tmp_path, font=[tmp_path / "fonts"])))

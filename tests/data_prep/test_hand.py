@@ -1,0 +1,42 @@
+"""Hands: what is written stays on the paper, looks like its hand, and differs from line to line."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from recognizer.data_prep.hand import MISSING, Hand
+
+
+def ink(hand: Hand, text: str) -> np.ndarray:
+    """Share of ink (H, W) of a drawn text, seen against the paper."""
+    grey = np.asarray(hand.draw(text), np.float32)
+    return np.clip((hand.paper - grey) / (hand.paper - hand.ink), 0, 1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_handwritten_lines_hold_all_of_the_writing(seed: int) -> None:
+    hand = Hand(random.Random(seed), None, "handwritten")
+    short, long = ink(hand, "in"), ink(hand, "in which a longer line of writing")
+    assert (short > 0.5).any() and (long > 0.5).any()
+    assert long.shape[1] > 4 * short.shape[1] * 0.8
+    assert (long[:, :2] > 0.6).mean() < 0.2 and (long[:, -2:] > 0.6).mean() < 0.2  # nothing cut off at the ends
+
+
+def test_lines_of_one_hand_differ_and_hands_differ_more() -> None:
+    hand = Hand(random.Random(0), None, "handwritten")
+    assert hand.draw("same words here").tobytes() != hand.draw("same words here").tobytes()
+    slants = {round(Hand(random.Random(seed), None, "handwritten").slant, 3) for seed in range(20)}
+    assert len(slants) > 15 and min(slants) < -0.05 and max(slants) > 0.05
+
+
+def test_same_chance_same_lines() -> None:
+    first, second = (Hand(random.Random(3), None, "handwritten").draw("again and again") for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+
+
+def test_letters_that_a_font_lacks_are_known() -> None:
+    hand = Hand(random.Random(0), None)
+    assert hand.covers("abc XYZ 123") and not hand.covers("abc " + MISSING) and not hand.covers("\u4e2d")

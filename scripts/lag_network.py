@@ -51,8 +51,8 @@ class Reader(nn.Module):
         settings = CellSettings(forget_bias=remember, positions=1, kernel=1)
         self.cell = PlainRnn(inputs, hidden) if cell == CONTROL else build_cell(cell, inputs, hidden, settings)
         self.answer = nn.Linear(hidden, outputs)
-        bias = self.cell.bias_l0 if isinstance(self.cell, GatedCell) and "i" in self.cell.blocks else self.cell.bias_ih_l0 if cell == "lstm" else None
-        if bias is not None:  # every such cell's first block is the input gate
+        bias = self.cell.bias_l0 if isinstance(self.cell, GatedCell) and "i" in self.cell.blocks else getattr(self.cell, "bias_ih_l0", None)
+        if isinstance(bias, nn.Parameter) and cell != CONTROL:  # every such cell's first block is the input gate
             with torch.no_grad():
                 bias[:hidden] -= remember
 

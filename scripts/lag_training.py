@@ -109,7 +109,7 @@ class Lesson:
                 self.save(checkpoint)
                 last = time.monotonic()
         weights = sum(parameter.numel() for parameter in self.network.parameters())
-        row = {"task": self.task, "cell": self.cell, "seed": self.seed, "weights": weights, "trained_on": int(self.curve[-1][0]), **self.test()}
+        row = {"task": self.task, "cell": self.cell, "seed": self.seed, "weights": weights, "trained_on": int(self.curve[-1][0] or 0), **self.test()}
         return {**row, "cpu_s": self.seconds, "curve": self.curve, "settings": asdict(self.settings)}
 
     def save(self, checkpoint: Path) -> None:

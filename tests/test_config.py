@@ -75,7 +75,7 @@ LIMITS: list[tuple[type, str, list[Any], list[Any]]] = [
     (CellSettings, "kernel", [0, 2, -1], [1, 5]),
     (ModelConfig, "cell", ["", "peepholes", "__init__"], ["lstm", "peephole", "mlstm"]),
     (ModelConfig, "truncate", [-1], [0]),
-    (ModelConfig, "attention", [-1, 7], [0, 4]),
+    (ModelConfig, "attention", [-1, 4, 7], [0, 5]),
     (ModelConfig, "layers", [0, 33], [1, 32]),
     (ModelConfig, "hidden", [0, 8193], [1, 8192]),
     (ModelConfig, "auxiliary", [-SMALL, 1 + SMALL], [0.0, 1.0]),

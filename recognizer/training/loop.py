@@ -15,7 +15,9 @@ from recognizer.data.dataset import Batch, BatchReader
 from recognizer.errors import TrainingError
 from recognizer.features.chance import item_generator
 from recognizer.features.spec_augment import mask_spectrogram
+from recognizer.models.attention import SelfAttention
 from recognizer.models.network import Network
+from recognizer.models.recurrence import Recurrence
 from recognizer.models.sequence_dropout import SequenceDropout
 from recognizer.training.corpus import Part
 from recognizer.training.loss import ctc_losses
@@ -102,7 +104,9 @@ class Learner:
         self.network.train()
         if self.calm:
             for module in self.network.modules():
-                if isinstance(module, (nn.Dropout2d, SequenceDropout)):
+                # not the framework's LSTM, which cannot learn in evaluation mode on every device
+                noisy = isinstance(module, Recurrence) and not isinstance(module, nn.LSTM)
+                if noisy or isinstance(module, (nn.Dropout, nn.Dropout2d, SequenceDropout, SelfAttention)):
                     module.eval()
         started = time.perf_counter()
         for number in range(self.position.batch, len(plan)):

@@ -157,6 +157,16 @@ def test_calm_epochs_are_those_of_a_run_without_chance(corpus, request, tmp_path
     assert not torch.equal(weights(calm), weights(bare))
 
 
+def test_calm_epochs_quieten_cells_and_attention_too(tones, tmp_path) -> None:
+    network = {"model.cell": "coupled", "model.hidden": 8, "model.attention": 2}
+    chance = {"model.dropout": 0.5, "model.recurrent.recurrent_dropout": 0.5}
+    calm = make_learner(tones, tmp_path / "calm", network | chance | {"trainer.calm_epochs": 1})
+    bare = make_learner(tones, tmp_path / "bare", network)
+    for learner in (calm, bare):
+        learner.run_epoch(Tally(), nothing)
+    assert torch.equal(weights(calm), weights(bare))
+
+
 def test_a_gradient_that_is_not_finite_names_the_items_and_changes_nothing(tones, tmp_path) -> None:
     learner = make_learner(tones, tmp_path / "run", {"trainer.overfit": 2})
     before = weights(learner)

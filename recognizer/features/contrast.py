@@ -12,31 +12,30 @@ HEADROOM = 224  # grey level that the local paper is brought to, so that its noi
 
 
 def is_light_on_dark(grey: np.ndarray) -> bool:
-    """Whether the paper of ``grey``, uint8 (H, W), is its dark side: most of the picture and of its border.
+    """Whether the ink of ``grey``, uint8 (H, W), is lighter than the paper round it.
 
-    Inverting the picture inverts the answer, unless both sides are exactly even (then False).
+    Ink covers less of the paper than it leaves, so that pixels stray from the local median (over tiles of half the height) towards the ink: the
+    answer is the sign of their third moment about it. A shadow moves the median along with the paper, so it has no say. Inverting the picture
+    inverts the answer, unless both sides are exactly even (then False).
     """
-    histogram = np.bincount(grey.ravel(), minlength=256)
-    low, high = _outer_levels(histogram, share=0.005)
-    if low == high:  # too little ink to count among the outer levels
-        low, high = _outer_levels(histogram, share=0.0)
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-    vote = _lean(histogram, low + high) + _lean(np.bincount(border, minlength=256), low + high)
-    return vote < 0
+    tile = max(4, grey.shape[0] // 2)
+    strayed = grey - _spread_tiles(np.median(_cut_tiles(grey, tile), axis=2), grey.shape, tile)
+    return float((strayed.astype(np.float64) ** 3).sum()) > 0
 
 
-def _outer_levels(histogram: np.ndarray, share: float) -> tuple[int, int]:
-    # Not two calls of a percentile: these mirror each other exactly when the picture is inverted.
-    need = max(1.0, share * histogram.sum())
-    low = int(np.argmax(np.cumsum(histogram) >= need))
-    high = 255 - int(np.argmax(np.cumsum(histogram[::-1]) >= need))
-    return low, high
+def _cut_tiles(grey: np.ndarray, tile: int) -> np.ndarray:
+    """Cut ``grey``, uint8 (H, W), into squares, (rows, columns, tile * tile); the last ones repeat the border."""
+    height, width = grey.shape
+    padded = np.pad(grey, ((0, -height % tile), (0, -width % tile)), mode="edge")
+    rows, columns = padded.shape[0] // tile, padded.shape[1] // tile
+    return padded.reshape(rows, tile, columns, tile).transpose(0, 2, 1, 3).reshape(rows, columns, tile * tile)
 
 
-def _lean(histogram: np.ndarray, twice_middle: int) -> float:
-    """Share of the pixels above the middle level less that below, -1..1."""
-    side = np.sign(2 * np.arange(256) - twice_middle)
-    return int((histogram * side).sum()) / int(histogram.sum())
+def _spread_tiles(values: np.ndarray, shape: tuple[int, ...], tile: int) -> np.ndarray:
+    """Interpolate one value a tile, (rows, columns), between the tiles' centres: float32 of ``shape`` (H, W)."""
+    rows, columns = values.shape
+    smooth = Image.fromarray(values.astype(np.float32)).resize((columns * tile, rows * tile), Image.Resampling.BILINEAR)
+    return np.asarray(smooth)[: shape[0], : shape[1]]
 
 
 def find_levels(ink: np.ndarray) -> tuple[float, float] | None:
@@ -104,14 +103,10 @@ def flatten_paper(grey: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage  # a quarter of a second that most pictures can do without
 
-    height, width = grey.shape
-    tile = max(4, height // 4)
-    padded = np.pad(grey, ((0, -height % tile), (0, -width % tile)), mode="edge")
-    rows, columns = padded.shape[0] // tile, padded.shape[1] // tile
-    tiles = padded.reshape(rows, tile, columns, tile).transpose(0, 2, 1, 3).reshape(rows, columns, tile * tile)
+    tile = max(4, grey.shape[0] // 4)
+    tiles = _cut_tiles(grey, tile)
     rank = (4 * tile * tile) // 5
     paper = np.partition(tiles, rank, axis=2)[:, :, rank].astype(np.float32)
     paper = ndimage.gaussian_filter(ndimage.grey_closing(paper, size=3, mode="nearest"), 0.7, mode="nearest")
-    smooth = Image.fromarray(paper).resize((columns * tile, rows * tile), Image.Resampling.BILINEAR)
-    local = np.maximum(np.asarray(smooth)[:height, :width], 1)
+    local = np.maximum(_spread_tiles(paper, grey.shape, tile), 1)
     return np.minimum(grey * (HEADROOM / local), 255).astype(np.uint8)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from recognizer.config import LineFeatures
+from recognizer.features.contrast import is_light_on_dark
 from recognizer.features.deskew import skew_degrees
 from recognizer.features.deslant import slant_shear
 from recognizer.features.line import is_blank, normalise_contrast, place_line, prepare_line
@@ -67,6 +68,17 @@ def test_stated_polarity_is_obeyed() -> None:
     assert np.array_equal(dark, prepare_line(255 - grey, LineFeatures(crop=False, polarity="light_on_dark")))
     wrong = prepare_line(grey, LineFeatures(crop=False, polarity="light_on_dark"))
     assert (wrong > 128).mean() > 0.5 > (dark > 128).mean()
+
+
+@pytest.mark.parametrize("lit", [0.15, 0.5, 0.85])
+@pytest.mark.parametrize("ink", [30, 120])
+def test_shadow_does_not_turn_paper_into_ink(ink: int, lit: float) -> None:
+    clean = draw_text(ink=ink)
+    edge = int(lit * clean.shape[1])
+    shade = np.interp(np.arange(clean.shape[1]), [edge - 30, edge + 30], [1.0, 0.35])
+    shadowed = (clean * shade).astype(np.uint8)  # most of the picture, or its darker part, is grey paper
+    assert not is_light_on_dark(shadowed)
+    assert is_light_on_dark(255 - shadowed)
 
 
 @pytest.mark.parametrize(("ink", "paper"), [(0, 255), (30, 235), (140, 200), (90, 120)])

@@ -9,7 +9,6 @@ import pytest
 from recognizer.config import (
     AudioAugment,
     AudioFeatures,
-    CellSettings,
     CorpusConfig,
     LineAugment,
     LineCnn,
@@ -25,11 +24,9 @@ from recognizer.config import (
     TrainerConfig,
 )
 from recognizer.errors import ConfigError
+from tests.limits import SMALL, Limit, check, name
 
-SMALL = 1e-9
-
-# class, key, values that are refused, values at the limit that are taken
-LIMITS: list[tuple[type, str, list[Any], list[Any]]] = [
+LIMITS: list[Limit] = [
     (AudioFeatures, "sample_rate", [999, 0, -16000], [1000, 48000]),
     (AudioFeatures, "window_ms", [0.0, -1.0], [10.0]),
     (AudioFeatures, "hop_ms", [0.0, -1.0, 25.1], [25.0, 0.1]),
@@ -56,30 +53,6 @@ LIMITS: list[tuple[type, str, list[Any], list[Any]]] = [
     *[(LineAugment, key, [-SMALL], [0.0, 0.9]) for key in ("scale", "shear", "rotate_degrees", "elastic", "contrast", "blur", "noise")],
     (LineAugment, "scale", [1.0], [0.99]),
     (LineAugment, "contrast", [1.0], [0.99]),
-    (Stack, "frames", [0, 33], [1, 32]),
-    (LineCnn, "channels", [(), (32,), (0, 8, 8, 8)], [(1, 1, 1, 1)]),
-    (SpeechCnn, "channels", [(), (32,), (8, 0)], [(1, 1)]),
-    (LineCnn, "time_strides", [(2, 2, 1), (2, 2, 1, 0), (2, 2, 1, 5)], [(1, 2, 3, 4)]),
-    (LineCnn, "height_strides", [(2, 2, 1), (2, 2, 1, 0), (2, 2, 1, 5)], [(1, 2, 3, 4)]),
-    (SpeechCnn, "time_strides", [(2,), (2, 0), (2, 5)], [(3, 4)]),
-    (SpeechCnn, "frequency_strides", [(2,), (2, 0), (2, 5)], [(3, 4)]),
-    (SpeechCnn, "output", [0, -1], [1]),
-    *[(cls, "dropout", [-SMALL, 1.0], [0.0, 0.99]) for cls in (LineCnn, SpeechCnn, MdLstmFrontend, ModelConfig)],
-    (MdLstmFrontend, "hidden", [(), (0, 1, 1)], [(1, 1, 1)]),
-    (MdLstmFrontend, "units", [(6,), (6, 0)], [(1, 1)]),
-    *[(MdLstmFrontend, key, [(4, 4), (4, 4, 0), (4, 4, 65)], [(1, 2, 64)]) for key in ("block_heights", "block_widths")],
-    *[(CellSettings, key, [-SMALL, 1.0], [0.0, 0.99]) for key in ("zoneout", "recurrent_dropout")],
-    (CellSettings, "forget_bias", [float("nan"), float("inf")], [-1.0, 2.0]),
-    (CellSettings, "heads", [0], [1]),
-    (CellSettings, "positions", [-1], [0, 80]),
-    (CellSettings, "kernel", [0, 2, -1], [1, 5]),
-    (ModelConfig, "cell", ["", "peepholes", "__init__"], ["lstm", "peephole", "mlstm"]),
-    (ModelConfig, "truncate", [-1], [0]),
-    (ModelConfig, "attention", [-1, 4, 7], [0, 5]),
-    (ModelConfig, "layers", [0, 33], [1, 32]),
-    (ModelConfig, "hidden", [0, 8193], [1, 8192]),
-    (ModelConfig, "auxiliary", [-SMALL, 1 + SMALL], [0.0, 1.0]),
-    (ModelConfig, "uniform", [-SMALL], [0.0, 0.1]),
     (TrainerConfig, "learning_rate", [0.0, -1.0, float("nan")], [SMALL]),
     *[(TrainerConfig, key, [0, -1], [1]) for key in ("epochs", "batch_items", "batch_frames", "accumulate", "evaluate_every", "plateau_patience")],
     *[(TrainerConfig, key, [-SMALL, float("nan")], [0.0]) for key in ("weight_decay", "clip", "weight_noise", "minutes", "checkpoint_minutes")],
@@ -90,14 +63,9 @@ LIMITS: list[tuple[type, str, list[Any], list[Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("cls", "key", "refused", "taken"), LIMITS, ids=[f"{cls.__name__}.{key}" for cls, key, _, _ in LIMITS])
-def test_limits(cls: type, key: str, refused: list[Any], taken: list[Any]) -> None:
-    named = {"low_hz": "high_hz", "channels": "(channels|time_strides)"}.get(key, key)  # of two that disagree, one is named
-    for value in refused:
-        with pytest.raises(ConfigError, match=rf"^{named}: "):
-            cls(**{key: value})
-    for value in taken:
-        assert getattr(cls(**{key: value}), key) == value
+@pytest.mark.parametrize("limit", LIMITS, ids=name)
+def test_limits(limit: Limit) -> None:
+    check(limit, "high_hz" if limit[1] == "low_hz" else None)  # of two that disagree, one is named
 
 
 @pytest.mark.parametrize(("cls", "settings", "key"), [
@@ -156,17 +124,6 @@ def test_the_recipe_is_the_part_that_a_bundle_needs() -> None:
     text = TextConfig(case="lower")
     config = TrainConfig(CorpusConfig(text=text), PIXELS, ModelConfig(layers=2))
     assert config.recipe == RecipeConfig(PIXELS, ModelConfig(layers=2), text)
-
-
-def test_no_recurrent_layers_only_behind_a_whole_encoder() -> None:
-    assert ModelConfig(MdLstmFrontend(), layers=0).layers == 0
-    with pytest.raises(ConfigError, match=r"^layers: must lie between 1 and 32"):
-        ModelConfig(LineCnn(), layers=0)
-
-
-def test_a_cell_that_is_not_known_is_told_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"^cell: 'peepholes' is not one of .*coupled, .*; did you mean 'peephole'\?$"):
-        ModelConfig(cell="peepholes")
 
 
 def test_device_and_seed() -> None:

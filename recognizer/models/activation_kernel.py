@@ -40,12 +40,14 @@ PER_E = np.float32(np.log2(np.e))
 LEAST, MOST = np.float32(-126), np.float32(128)  # whole powers of 2 in float32; the last is infinity
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a loop so that it can be vectorised, without the assumption that no value is NaN: a NaN must come out where one went in.
+# of a loop and of what it calls, so that it can be vectorised; without the assumption that no value is NaN, which must come out where one
+# went in. Division by zero gives infinity and not an exception, whose check would keep the loop scalar: seven times slower.
+OPTIONS: Any = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "arcp", "nsz"}}
 
-    Division by zero gives infinity and not an exception, whose check would keep the loop scalar: seven times slower.
-    """
-    return njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc", "arcp", "nsz"})(function)
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a loop, or a function of scalars that a compiled loop calls, to be kept on disk."""
+    return njit(cache=True, nogil=True, **OPTIONS)(function)
 
 
 def tanh(value: float) -> float:
@@ -68,21 +70,21 @@ def log_sigmoid(value: float) -> float:
     return min(value, 0) - np.log1p(np.exp(-abs(value)))
 
 
-@njit(inline="always")
+@compiled
 def _rational_tanh(value):  # type: ignore[no-untyped-def]
     z = -LIMIT if value < -LIMIT else (LIMIT if value > LIMIT else value)
     y = z * z
     return z * ((((P4 * y + P3) * y + P2) * y + P1) * y + P0) / ((((Q4 * y + Q3) * y + Q2) * y + Q1) * y + Q0)
 
 
-@overload(tanh, inline="always")
+@overload(tanh, jit_options=OPTIONS)
 def _compiled_tanh(value):  # type: ignore[no-untyped-def]  # numba compares signatures, annotations included
     if value == types.float32:
         return lambda value: _rational_tanh(value)
     return lambda value: np.tanh(value)
 
 
-@overload(sigmoid, inline="always")
+@overload(sigmoid, jit_options=OPTIONS)
 def _compiled_sigmoid(value):  # type: ignore[no-untyped-def]
     if value == types.float32:
         return lambda value: HALF + HALF * _rational_tanh(HALF * value)
@@ -101,7 +103,7 @@ def _power_of_two(context, power):  # type: ignore[no-untyped-def]
     return types.float32(types.float32), generate
 
 
-@njit(inline="always")
+@compiled
 def _polynomial_exp(value):  # type: ignore[no-untyped-def]
     y = value * PER_E
     z = (y if y < MOST else MOST) if y > LEAST else LEAST  # NaN has no whole part
@@ -111,21 +113,21 @@ def _polynomial_exp(value):  # type: ignore[no-untyped-def]
     return power if y > LEAST else (ZERO if y <= LEAST else value)
 
 
-@overload(exp, inline="always")
+@overload(exp, jit_options=OPTIONS)
 def _compiled_exp(value):  # type: ignore[no-untyped-def]
     if value == types.float32:
         return lambda value: _polynomial_exp(value)
     return lambda value: np.exp(value)
 
 
-@njit(inline="always")
+@compiled
 def _polynomial_log_sigmoid(value):  # type: ignore[no-untyped-def]
     u = _polynomial_exp(-np.abs(value))
     low = ZERO if value > ZERO else value
     return low - u * ((((((((L8 * u + L7) * u + L6) * u + L5) * u + L4) * u + L3) * u + L2) * u + L1) * u + L0)
 
 
-@overload(log_sigmoid, inline="always")
+@overload(log_sigmoid, jit_options=OPTIONS)
 def _compiled_log_sigmoid(value):  # type: ignore[no-untyped-def]
     if value == types.float32:
         return lambda value: _polynomial_log_sigmoid(value)
@@ -134,7 +136,7 @@ def _compiled_log_sigmoid(value):  # type: ignore[no-untyped-def]
 
 @compiled
 def squash_sum(x: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
-    """tanh(x + y) of rows, in a loop of its own: numba warns of variables out of scope where one function inlines it twice."""
+    """tanh(x + y) of rows."""
     for k in range(len(out)):
         out[k] = tanh(x[k] + y[k])
 

@@ -67,10 +67,7 @@ def _steps(forget: Forget) -> tuple[Step, Step]:
             for k in range(n):
                 c[k] = f[k] * c_before[k] + i[k] * g[k]
             open_gate(x[out:], r[out:], weights[2], c, o)
-            for k in range(n):
-                squashed[k] = tanh(c[k])
-            for k in range(n):
-                h[k] = o[k] * squashed[k]
+            give_out(c, o, squashed, h)
 
     @compiled
     def backward(
@@ -120,3 +117,12 @@ def open_gate(x: np.ndarray, r: np.ndarray, peephole: np.ndarray, c: np.ndarray,
     """A gate that sees the cell state: sigmoid(x + r + p c), entry by entry."""
     for k in range(len(out)):
         out[k] = sigmoid(x[k] + r[k] + peephole[k] * c[k])
+
+
+@compiled
+def give_out(c: np.ndarray, o: np.ndarray, squashed: np.ndarray, h: np.ndarray) -> None:
+    """What the cells show through their output gate: ``squashed`` = tanh(c), h = o tanh(c)."""
+    for k in range(len(h)):
+        squashed[k] = tanh(c[k])
+    for k in range(len(h)):
+        h[k] = o[k] * squashed[k]

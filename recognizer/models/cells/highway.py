@@ -7,13 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recognizer.models.activation_kernel import compiled, sigmoid, squash_sum, tanh
+from recognizer.models.activation_kernel import compiled, sigmoid, squash_sum
 from recognizer.models.cells.peephole import OPERATOR as PEEPHOLE
 from recognizer.models.gated import Kernel, States, make_operator
 from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import open_gate
-
-ONE = np.float32(1)  # an integer would take a loop of float32 to float64
+from recognizer.models.lstm_kernel import ONE, give_out, open_gate
 
 
 @compiled
@@ -32,10 +30,7 @@ def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.nda
         for k in range(n):
             c[k] = f[k] * c_before[k] + i[k] * g[k] + d[k] * below[k]
         open_gate(x[3 * n : 4 * n], r[3 * n :], weights[2], c, o)
-        for k in range(n):
-            squashed[k] = tanh(c[k])
-        for k in range(n):
-            h[k] = o[k] * squashed[k]
+        give_out(c, o, squashed, h)
 
 
 @compiled

@@ -11,9 +11,10 @@ from recognizer.config import CellSettings
 from recognizer.models.activation_kernel import compiled, sigmoid, tanh
 from recognizer.models.gated import Kernel, States, make_operator
 from recognizer.models.gated_cell import GatedCell
+from recognizer.models.lstm_kernel import ONE
 
 EPSILON = 1e-5  # added to a variance: h and c start at zero
-ONE = np.float32(1)  # an integer would take a loop of float32 to float64
+RECURRENT_GAIN = 0.1  # at the start
 
 
 @compiled
@@ -148,7 +149,9 @@ class Cell(GatedCell):
 
     LN takes a vector's mean from it, divides by its standard deviation and multiplies by a gain of its own for each element; W x and
     R h are vectors of the four blocks together, 4H long. The biases of the paper's two LN within a add up to b, which is kept alone.
-    Gains start at 1.
+    Gains start at 1, but those of R h at 0.1, where Cooijmans et al. 2017 (arXiv 1603.09025, section 4) start all three of their batch
+    normalisation: R h would else weigh as much as W x from the first step, and gradients come close to growing with time. From an output
+    of 208 cells to a frame 300 earlier they fall to a hundredth with gains of 1 and grow 70,000 times with gains of 1.5.
     """
 
     blocks = ("i", "f", "g", "o")
@@ -157,7 +160,7 @@ class Cell(GatedCell):
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         super().__init__(inputs, hidden, settings)
         self.gain_ih_l0 = nn.Parameter(torch.ones(4 * hidden))
-        self.gain_hh_l0 = nn.Parameter(torch.ones(4 * hidden))
+        self.gain_hh_l0 = nn.Parameter(torch.full((4 * hidden,), RECURRENT_GAIN))
         self.gain_c_l0 = nn.Parameter(torch.ones(hidden))
         self.bias_c_l0 = nn.Parameter(torch.zeros(hidden))
 

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from recognizer.config import CellSettings
 from recognizer.models.recurrence import Pass, Recurrence, State, last_states
+from recognizer.models.sequence_dropout import SequenceDropout
 
 
 class Cell(nn.LSTM, Recurrence):
@@ -28,6 +29,8 @@ class Cell(nn.LSTM, Recurrence):
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         nn.LSTM.__init__(self, inputs, hidden, batch_first=True)
         self.inputs, self.hidden, self.settings = inputs, hidden, settings
+        # what is quietened in epochs without dropout; in evaluation mode the LSTM itself cannot learn on every device
+        self.noise = SequenceDropout(settings.recurrent_dropout)
         with torch.no_grad():
             self.bias_ih_l0[hidden : 2 * hidden] += settings.forget_bias
 
@@ -47,7 +50,7 @@ class Cell(nn.LSTM, Recurrence):
         from recognizer.models.gated_cell import run_gated
 
         state = state if state is not None else self.initial(frames)
-        states = run_gated(OPERATOR, *self._without_peepholes(frames), state, self.settings, self.training)
+        states = run_gated(OPERATOR, *self._without_peepholes(frames), state, self.settings, self.noise.training)
         final = tuple(last_states(every, before, lengths) for every, before in zip(states, state, strict=True))
         return Pass(states[0], final if carry else None)
 

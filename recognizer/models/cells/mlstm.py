@@ -12,6 +12,7 @@ from recognizer.models.recurrence import Pass, Recurrence, State
 from recognizer.strict import require
 
 CHUNK = 64  # frames; the quadratic part and the memories kept at the starts of chunks then weigh about the same
+EPSILON = 1e-5  # added to the variance of what a head reads
 FLOOR = 1e-6  # of the denominator, in units of the largest weight: without it a query at right angles to the normaliser divides by zero
 
 
@@ -22,11 +23,15 @@ class Cell(Recurrence):
 
         C(t) = f(t) C(t-1) + i(t) v(t) k(t)'       q = Wq x + bq,  v = Wv x + bv,  k = (Wk x + bk) / sqrt(d)
         n(t) = f(t) n(t-1) + i(t) k(t)             i = exp(wi x + bi),  f = sigmoid(wf x + bf)
-        h(t) = o(t) * C(t) q(t) / max(|n(t)' q(t)|, 1)        o = sigmoid(Wo x + bo)
+        h(t) = o(t) * N(C(t) q(t) / max(|n(t)' q(t)|, 1))        o = sigmoid(Wo x + bo)
 
     Memory and normaliser are kept divided by exp(m), m(t) = max(log f(t) + m(t-1), log i(t)), so that nothing overflows (appendix A);
     the 1 under h becomes exp(-m), which leaves the equations above as they are whatever m is
     (but for a floor of 1e-6 under it, met where m > 13.8).
+
+    N takes a head's mean from what is read, divides by its standard deviation and multiplies by a gain for each cell, 1 at the start: the
+    norm that stands behind the memory in the paper's mLSTM block. Without it nothing bounds h, since n'q need not grow with C q: a
+    training whose CTC loss was 3.9 after the first epoch was at 14 after the third.
 
     Since no gate reads h(t-1), frames are taken ``chunk`` at a time: within a chunk as one masked product of queries and keys (the
     parallel form), from chunk to chunk through the memory (the recurrent form). A chunk of 1 is the recurrent form, a chunk of T
@@ -40,19 +45,21 @@ class Cell(Recurrence):
         chunk: frames taken at once.
 
     Raises:
-        ConfigError: heads that do not divide H; zoneout or recurrent dropout, which would need the recurrent form.
+        ConfigError: heads that do not divide H, or leave one cell to each; zoneout or recurrent dropout, which would need the recurrent form.
     """
 
     def __init__(self, inputs: int, hidden: int, settings: CellSettings, chunk: int = CHUNK) -> None:
         super().__init__()
         self.inputs, self.hidden = inputs, hidden
         heads = settings.heads
-        require(heads >= 1 and hidden % heads == 0, "model.recurrent.heads", f"{heads} heads do not divide model.hidden={hidden}")
+        fits = heads >= 1 and hidden % heads == 0 and hidden > heads
+        require(fits, "model.recurrent.heads", f"{heads} heads do not divide model.hidden={hidden} into parts of two cells or more")
         for key in ("zoneout", "recurrent_dropout"):
             require(getattr(settings, key) == 0, f"model.recurrent.{key}", "must be 0: mlstm has no recurrent weights and takes many frames at once")
         self.heads, self.chunk = heads, chunk
         self.projection = nn.Linear(inputs, 4 * hidden)  # queries, keys, values, output gate
         self.gates = nn.Linear(inputs, 2 * heads)  # logarithms of the input gates, then forget gates before the logistic function
+        self.gain = nn.Parameter(torch.ones(hidden))
         with torch.no_grad():
             self.gates.bias[heads:] = torch.linspace(3, 6, heads) + settings.forget_bias
 
@@ -78,6 +85,7 @@ class Cell(Recurrence):
             inputs = writes.masked_fill(padding, -torch.inf)  # padding leaves the state as it is
             forgets = keeps.masked_fill(padding, 0)
             read, state = read_memory(queries, keys, values, inputs, forgets, state, self.chunk)
+            read = functional.layer_norm(read, read.shape[3:], eps=EPSILON) * self.gain.to(dtype).view(read.shape[2:])
             outputs = (torch.sigmoid(opening) * read).flatten(2)
         return Pass(outputs, state if carry else None)
 

@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from recognizer.config import CellSettings
-from recognizer.models.activation_kernel import compiled, open_sum, squash_sum, tanh
+from recognizer.models.activation_kernel import compiled, open_sum, squash_sum
 from recognizer.models.gated import Kernel, States, make_operator
 from recognizer.models.gated_cell import GatedCell
-
-ONE = np.float32(1)  # an integer would take a loop of float32 to float64
+from recognizer.models.lstm_kernel import ONE, give_out
 
 
 @compiled
@@ -31,10 +30,7 @@ def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.nda
         squash_sum(r[4 * n :], weights[0], short)
         for k in range(n):
             c[k] = f[k] * (c_before[k] - faded * short[k]) + i[k] * g[k]
-        for k in range(n):
-            squashed[k] = tanh(c[k])
-        for k in range(n):
-            h[k] = o[k] * squashed[k]
+        give_out(c, o, squashed, h)
 
 
 @compiled

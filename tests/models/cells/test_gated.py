@@ -14,6 +14,7 @@ from recognizer.config import CellSettings
 from recognizer.models.cells import build_cell
 from recognizer.models.gated import _run_plain
 from recognizer.models.recurrence import Pass, State
+from recognizer.models.sequence_dropout import SequenceDropout
 from tests.models.cells.properties import (
     check_batch_invariance,
     check_bf16,
@@ -197,6 +198,18 @@ def test_recurrent_dropout_drops_the_same_cells_in_every_frame(name: str) -> Non
     assert not torch.allclose(off, first)
 
 
+def test_the_lstm_learns_in_training_mode_with_its_chance_silenced() -> None:
+    """As in epochs without dropout, when only what draws is in evaluation mode."""
+    cell = make("lstm", CellSettings(zoneout=0.3, recurrent_dropout=0.5)).train()
+    frames, lengths = draw_batch(INPUTS)
+    assert not torch.allclose(cell(frames, lengths).outputs, cell(frames, lengths).outputs)
+    for module in cell.modules():
+        if isinstance(module, SequenceDropout):
+            module.eval()
+    silenced = cell(frames, lengths).outputs
+    assert cell.training and torch.equal(silenced, cell.eval()(frames, lengths).outputs)
+
+
 def test_forget_bias_opens_the_gate() -> None:
     for name in ("lstm", "peephole", "cell_gated"):
         torch.manual_seed(0)
@@ -206,6 +219,21 @@ def test_forget_bias_opens_the_gate() -> None:
         key = "bias_ih_l0" if name == "lstm" else "bias_l0"
         changed = getattr(open_cell, key) - getattr(plain, key)
         assert torch.allclose(changed[HIDDEN : 2 * HIDDEN], torch.tensor(2.5)) and not changed[:HIDDEN].any() and not changed[2 * HIDDEN :].any()
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "cell_gated", "lstm"])
+def test_new_cells_do_not_hear_what_is_long_gone(name: str) -> None:
+    """Nor do those whose weights have grown to four times what they were, so that gradients do not explode over long sequences."""
+    for factor in (1, 4):
+        torch.manual_seed(0)
+        cell = build_cell(name, 64, 64)
+        with torch.no_grad():
+            for parameter in cell.parameters():
+                parameter *= factor if parameter.ndim > 1 else 1
+        frames = (0.4 * torch.randn(2, 100, 64) + 0.4 * torch.randn(2, 1, 64)).requires_grad_()  # a voice and what it says
+        cell(frames, torch.tensor([100, 100])).outputs[:, -1].sum().backward()
+        sizes = frames.grad.norm(dim=2).mean(dim=0)
+        assert sizes[0] < 1e-4 * sizes[-1]
 
 
 def test_not_a_number_goes_through() -> None:

@@ -25,7 +25,7 @@ def make(chunk: int = 3, heads: int = HEADS, **others: float) -> Cell:
 
 
 def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> Pass:
-    """Equations 19 to 27 of Beck et al. 2024, head by head; the state is brought to the stabiliser's scale at the end only."""
+    """Equations 19 to 27 of Beck et al. 2024 and the norm behind them; the state is brought to the stabiliser's scale at the end only."""
     size = HIDDEN // HEADS
     w_q, w_k, w_v, w_o = cell.projection.weight.view(4, HEADS, size, INPUTS)
     b_q, b_k, b_v, b_o = cell.projection.bias.view(4, HEADS, size)
@@ -43,7 +43,8 @@ def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> P
                 log_i, f = w_i[head] @ x + b_i[head], torch.sigmoid(w_f[head] @ x + b_f[head])
                 c, n = f * c + log_i.exp() * torch.outer(v, k), f * n + log_i.exp() * k
                 read = c @ q / torch.clamp_min((n @ q).abs(), 1)
-                row.append(torch.sigmoid(w_o[head] @ x + b_o[head]) * read)
+                normed = (read - read.mean()) / (read.var(correction=0) + 1e-5) ** 0.5 * cell.gain.view(HEADS, size)[head]
+                row.append(torch.sigmoid(w_o[head] @ x + b_o[head]) * normed)
                 m = torch.maximum(f.log() + m, log_i)
             row += [torch.zeros(size, dtype=frames.dtype)] * (frames.shape[1] - length)
             rows.append(torch.stack(row))
@@ -133,10 +134,20 @@ def test_export(tmp_path: Path) -> None:
 
 def test_starting_weights() -> None:
     cell = Cell(4, 8, CellSettings(heads=4, forget_bias=0.5))
-    assert cell.gates.bias[4:].tolist() == [3.5, 4.5, 5.5, 6.5]
+    assert cell.gates.bias[4:].tolist() == [3.5, 4.5, 5.5, 6.5] and (cell.gain == 1).all()
 
 
-@pytest.mark.parametrize(("key", "value"), [("heads", 4), ("zoneout", 0.1), ("recurrent_dropout", 0.1)])
+def test_outputs_stay_bounded_whatever_is_read() -> None:
+    """Each head's norm is that of its gains, and the output gate takes from it."""
+    cell = make()
+    with torch.no_grad():
+        cell.projection.weight *= 100
+        cell.gain.fill_(1)
+    outputs = cell(*properties.draw_batch(INPUTS)).outputs.unflatten(2, (HEADS, -1))
+    assert float(outputs.detach().norm(dim=3).max()) <= math.sqrt(HIDDEN / HEADS)
+
+
+@pytest.mark.parametrize(("key", "value"), [("heads", 4), ("heads", HIDDEN), ("zoneout", 0.1), ("recurrent_dropout", 0.1)])
 def test_refuses(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"^model.recurrent.{key}: "):
         make(**{key: value})  # type: ignore[arg-type]

@@ -1,79 +1,25 @@
-"""sLSTM against its equations, with and without the stabiliser."""
+"""sLSTM: against its equations without the stabiliser, and what becomes of extreme gates."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from torch import Tensor
 
-from recognizer.config import CellSettings
 from recognizer.errors import ConfigError
-from recognizer.models.cells.slstm import KERNEL, Cell
-from recognizer.models.recurrence import State
 from tests.models.cells import helpers, properties
+from tests.models.cells.references import INPUTS, make, project_heads
 
-INPUTS, HIDDEN, HEADS = 3, 6, 2
-
-
-def make(hidden: int = HIDDEN, heads: int = HEADS, **settings: float) -> Cell:
-    cell = Cell(INPUTS, hidden, CellSettings(heads=heads, **settings)).double()
-    properties.shake(cell)
-    return cell
-
-
-def project(cell: Cell, x: Tensor, h: Tensor) -> list[Tensor]:
-    """W x + R h + b for i, f, z and o, head by head."""
-    heads = h.view(cell.settings.heads, -1)
-    products = [torch.cat([block @ part for block, part in zip(blocks, heads, strict=True)]) for blocks in cell.weight_hh_l0]
-    return [w + r for w, r in zip((cell.weight_ih_l0 @ x + cell.bias_l0).chunk(4), products, strict=True)]
-
-
-def step(cell: Cell) -> helpers.Step:
-    """Equations 8 to 17 of Beck et al. 2024, with the logistic forget gate."""
-
-    def run(x: Tensor, state: State, _: Tensor | None) -> State:
-        h, c, n, m_before = state
-        i, f, z, o = project(cell, x, h)
-        log_f = torch.sigmoid(f).log()
-        m = torch.maximum(log_f + m_before, i)
-        c = (log_f + m_before - m).exp() * c + (i - m).exp() * torch.tanh(z)
-        n = (log_f + m_before - m).exp() * n + (i - m).exp()
-        return torch.sigmoid(o) * c / n, c, n, m
-
-    return run
-
-
-def test_equals_the_equations_forward_and_backward() -> None:
-    cell = make()
-    helpers.check_equations(cell, step(cell))
-
-
-def test_gradients() -> None:
-    helpers.check_gradients(make(4))
-
-
-def test_plain_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    helpers.check_plain(monkeypatch, make(), KERNEL)
-
-
-def test_float32() -> None:
-    helpers.check_float32(make(36, 4))
-
-
-def test_runs(tmp_path: Path) -> None:
-    helpers.check_runs(make(), tmp_path, 0.2)
+HIDDEN = 6
 
 
 def test_an_empty_memory_needs_no_stabiliser() -> None:
     """From a state of zeros, c and n are those of the paper's equations without m, divided by exp(m)."""
-    cell = make()
+    cell = make("slstm")
     frames, lengths = properties.draw_batch(INPUTS, (8,))
     run = cell(frames, lengths, carry=True)
     h = c = n = torch.zeros(HIDDEN, dtype=torch.float64)
     for t, x in enumerate(frames[0]):
-        i, f, z, o = project(cell, x, h)
+        i, f, z, o = project_heads(cell, x, h)
         c, n = torch.sigmoid(f) * c + i.exp() * torch.tanh(z), torch.sigmoid(f) * n + i.exp()
         h = torch.sigmoid(o) * c / n
         properties.close(run.outputs[0, t], h)
@@ -85,7 +31,7 @@ def test_an_empty_memory_needs_no_stabiliser() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("bias", [-1000.0, -200.0, 200.0, 1000.0])
 def test_neither_overflows_nor_vanishes(bias: float, dtype: torch.dtype) -> None:
-    cell = make().to(dtype)
+    cell = make("slstm").to(dtype)
     frames, lengths = properties.draw_batch(INPUTS, (8, 3))
     frames = frames.to(dtype).requires_grad_()
     expected = cell(frames, lengths).outputs
@@ -99,7 +45,7 @@ def test_neither_overflows_nor_vanishes(bias: float, dtype: torch.dtype) -> None
 
 
 def test_heads_do_not_see_each_other() -> None:
-    cell = make(HIDDEN, 3)
+    cell = make("slstm", heads=3)
     assert cell.weight_hh_l0.shape == (4, 3, 2, 2)
     frames, lengths = properties.draw_batch(INPUTS, (5,), 5)
     h, *others = helpers.start(cell, frames)[1:]
@@ -115,4 +61,4 @@ def test_heads_do_not_see_each_other() -> None:
 )
 def test_refuses(change: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        make(**change)  # type: ignore[arg-type]
+        make("slstm", **change)

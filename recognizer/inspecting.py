@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -18,12 +18,14 @@ from recognizer.evaluation.inspection import Inspection, Panel, Saliency
 from recognizer.evaluation.inspection_figure import SUFFIXES, draw_inspection, require_matplotlib
 from recognizer.evaluation.saliency import emission_frames, reach, saliency
 from recognizer.features.audio_file import audio_seconds
+from recognizer.models.mdlstm_watching import STARTS, MapWitness
 from recognizer.models.watching import Direction, Witness
 from recognizer.pipeline import WINDOW_SECONDS, Recognizer
 from recognizer.progress import Progress
 
 WHAT = ("gates", "cells", "saliency")
 OUTPUTS = ("c", "n", "m", "h")  # what a cell holds and gives; all else that it shows are gates
+MAPS = ("i", "f", "a", "o", "c", "h")  # drawn of a two-dimensional layer; g has no mean over cells that says anything
 UNITS = 64  # rows of a panel that can still be told apart
 MOST_PANELS = 24  # of gates and states in a picture
 SHARES = (0.5, 0.9)  # of a symbol's evidence, whose reach is told
@@ -43,10 +45,10 @@ def inspect(
     Args:
         recognizer: on the CPU.
         source: a recording of up to 30 s, a line image or a pen trace.
-        layers: recurrent layers, 1 the lowest; None: the last.
-        directions: "forwards", "backwards"; None: those that there are.
+        layers: recurrent layers, 1 the lowest, two-dimensional ones below the others; None: the last.
+        directions: "forwards", "backwards"; None: those that there are. A two-dimensional layer reads from two corners in each.
         what: "gates", "cells" (states and output), "saliency".
-        units: of each cell, those whose output varies most.
+        units: of each cell, those whose output varies most; maps of two-dimensional layers are of all.
         symbol: number from 1 of the recognised symbol that saliency is of; None: all of them together.
 
     Raises:
@@ -54,12 +56,12 @@ def inspect(
         InputError: the file cannot be used.
     """
     network = recognizer.network
-    witness = Witness(network.encoder)
-    places = _choose_cells(witness, layers, directions) if {"gates", "cells"} & set(what) else []
+    witness, maps = Witness(network.encoder), MapWitness(network.frontend)
+    places = _choose_cells(_list_cells(witness, maps), layers, directions) if {"gates", "cells"} & set(what) else []
     inputs, lengths, clock = _read(recognizer, source)
     features, frames = network.features(inputs, lengths)
     features = features[:, : int(frames)].clone().requires_grad_()
-    with witness.listen():
+    with witness.listen(), maps.listen():
         log_probs, _, counts = network.encode(features, frames)
     log_probs = log_probs[:, : int(counts)]
     table = log_probs[0].detach().numpy()
@@ -70,7 +72,7 @@ def inspect(
         raise ConfigError(f"--symbol {symbol}: {source} reads {len(labels)} symbols")
     wanted = range(len(labels)) if symbol is None else range(symbol - 1, symbol)
     gradient = saliency(features, log_probs, [labels[k] for k in wanted], [emitted[k] for k in wanted])
-    panels = [panel for place in places for panel in _look(witness, place, what, units)]
+    panels = [panel for place in places for panel in _look(witness, maps, place, what, units)]
     if len(panels) > MOST_PANELS:
         raise ConfigError(f"{len(panels)} panels are more than {MOST_PANELS}; ask for less with --layer, --direction or --what")
     return Inspection(
@@ -90,18 +92,26 @@ def inspect(
     )
 
 
-def _choose_cells(witness: Witness, layers: Sequence[int] | None, directions: Sequence[Direction] | None) -> list[tuple[int, Direction]]:
-    count = len({number for number, _ in witness.cells})
+def _list_cells(witness: Witness, maps: MapWitness) -> list[tuple[int, Direction]]:
+    """Layers, number from 0, and the directions of each; those of the front-end first."""
+    below = len(maps.scans)
+    return [(number, side) for number in range(below) for side in get_args(Direction)] + [(below + number, side) for number, side in witness.cells]
+
+
+def _choose_cells(
+    there: Sequence[tuple[int, Direction]], layers: Sequence[int] | None, directions: Sequence[Direction] | None
+) -> list[tuple[int, Direction]]:  # fmt: skip
+    count = len({number for number, _ in there})
     for layer in layers or ():
         if not 1 <= layer <= count:
             known = ", ".join(map(str, range(1, count + 1)))
             raise ConfigError(f"--layer {layer}: the recogniser's recurrent layers: {known or 'none'}")
+    numbers = {layer - 1 for layer in layers} if layers else {count - 1}
+    sides = list(dict.fromkeys(side for number, side in there if number in numbers))
     for direction in directions or ():
-        if count and (0, direction) not in witness.cells:
-            raise ConfigError(f"--direction {direction}: the recogniser's layers read {' and '.join(side for _, side in witness.cells)} only")
-    sides = directions or get_args(Direction)
-    numbers = sorted({layer - 1 for layer in layers}) if layers else [count - 1]
-    return [(number, side) for number in numbers for side in get_args(Direction) if side in sides and (number, side) in witness.cells]
+        if count and direction not in sides:
+            raise ConfigError(f"--direction {direction}: the recogniser's layers read {' and '.join(sides)} only")
+    return [(number, side) for number, side in there if number in numbers and side in (directions or sides)]
 
 
 def _read(recognizer: Recognizer, source: str | Path) -> tuple[Tensor, Tensor, Clock]:
@@ -121,15 +131,34 @@ def _read(recognizer: Recognizer, source: str | Path) -> tuple[Tensor, Tensor, C
     return calls[0][0], calls[0][1], emission.clock
 
 
-def _look(witness: Witness, place: tuple[int, Direction], what: Sequence[str], units: int) -> list[Panel]:
+def _look(witness: Witness, maps: MapWitness, place: tuple[int, Direction], what: Sequence[str], units: int) -> list[Panel]:
     """A panel for each gate and state of a cell, the units of all in one order."""
-    seen = {name: tensor[0].numpy() for name, tensor in witness.watch(*place).items()}
+    number, side = place
+    if number < len(maps.scans):
+        return _look_at_maps(maps, number, side, what)
+    seen = {name: tensor[0].numpy() for name, tensor in witness.watch(number - len(maps.scans), side).items()}
     hidden = seen["h"].shape[1]
     order = order_units(seen["h"], units)
     shown = len(order) if len(order) == hidden else f"{len(order)} of {hidden}"
-    group = f"layer {place[0] + 1}, {place[1]}: {shown} units, like ones side by side"
-    wanted = [name for name in seen if ("cells" if name in OUTPUTS else "gates") in what]
-    return [Panel(group, name, seen[name][:, order] if seen[name].shape[1] == hidden else seen[name]) for name in wanted]
+    group = f"layer {number + 1}, {side}: {shown} units, like ones side by side"
+    return [Panel(group, name, seen[name][:, order] if seen[name].shape[1] == hidden else seen[name]) for name in _choose_names(seen, what)]
+
+
+def _look_at_maps(maps: MapWitness, number: int, side: Direction, what: Sequence[str]) -> list[Panel]:
+    """A map for each gate and state of a two-dimensional layer, one group for each corner that the direction starts from."""
+    seen = {name: tensor[0].numpy() for name, tensor in maps.watch(number).items()}
+    panels = []
+    for corner in (0, 1) if side == "forwards" else (2, 3):
+        group = f"layer {number + 1}, {side} from the {STARTS[corner]}: mean of {seen['h'].shape[3]} cells, of c and h its root mean square"
+        for name in _choose_names(MAPS, what):
+            values = seen[name][:, :, corner].swapaxes(0, 1)  # (W, R, H); states of either sign have a mean near zero
+            mean = np.sqrt(np.square(values).mean(2)) if name in OUTPUTS else values.mean(2)
+            panels.append(Panel(group, name, mean, maps.strides[number]))
+    return panels
+
+
+def _choose_names(names: Iterable[str], what: Sequence[str]) -> list[str]:
+    return [name for name in names if ("cells" if name in OUTPUTS else "gates") in what]
 
 
 def order_units(outputs: np.ndarray, most: int) -> np.ndarray:

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
     from recognizer.models.mdlstm import MdLstm
 
 MODELS = ("mdlstm", "mdlstm_fast")  # files of conf/model
+DIAGONALS = 50  # timed at once
 HEIGHT, LABELS, LETTERS = 64, 80, 40  # rows of a line, size of its alphabet, letters on it
 NOTES = (
     "Lines of 64 rows, float32, CPU time of one thread, so that other work on the machine does not count.",
-    "forward, both: milliseconds a line, both with the backward pass; network: of all its layers.",
-    "loop: the same layer by the framework's operations, one place of all lines and directions after the other, on the first",
-    "columns of the map only and scaled up to all of them, since its time goes with their number; times: loop over layer.",
+    "forward, both: milliseconds a line, both with the backward pass; network: of all its layers. As in training, nobody asks for",
+    "the gradient of pixels, so that the first layer does without it, as does its loop.",
+    "loop: the same layer by the framework's operations, one place after the other, each step of all lines of the batch and all four",
+    "directions in one batched product, as the layer's diagonals are; so a batch makes the loop faster too. On the first columns of",
+    "the map only and scaled up to all of them, since its time goes with their number; times: loop over layer.",
+    "products: of both, what the matrix products of the diagonals alone take, which the loop has to do as well; most: the times that",
+    "the layer would reach if all else took no time.",
     "lines_s: a training step (forward, CTC, backward, AdamW) and inference of the whole network, which has no other layers.",
 )
 
@@ -52,6 +57,7 @@ def measure(model: str, batch: int, width: int, loop_columns: int, seconds: floa
     from recognizer.composition import compose
     from recognizer.host import prepare_host
     from recognizer.models.convolution import strided
+    from recognizer.models.mdlstm import MdLstm
     from recognizer.models.mdlstm_encoder import MdLstmEncoder
     from recognizer.models.network import Network
 
@@ -63,6 +69,7 @@ def measure(model: str, batch: int, width: int, loop_columns: int, seconds: floa
     assert isinstance(encoder, MdLstmEncoder)
     rows, height, columns = [], HEIGHT, width
     for number, (layer, block) in enumerate(zip(encoder.scans, encoder.blocks, strict=True), start=1):
+        assert isinstance(layer, MdLstm)
         height, columns = strided(height, block[0]), strided(columns, block[1])
         maps = torch.randn(batch, height, columns, layer.inputs)
         few = min(loop_columns, columns)
@@ -70,13 +77,15 @@ def measure(model: str, batch: int, width: int, loop_columns: int, seconds: floa
         scale = columns / few
         for name, size, factor, scan in (("", columns, 1.0, layer), ("loop_", few, scale, lambda maps, widths, layer=layer: _loop(layer, maps))):
             widths = torch.full((batch,), size)
-            forward, both = _time_scan(scan, maps[:, :, :size].contiguous(), widths, seconds)
+            forward, both = _time_scan(scan, maps[:, :, :size].contiguous().requires_grad_(number > 1), widths, seconds)
             row |= {f"{name}forward": 1e3 * factor * forward / batch, f"{name}both": 1e3 * factor * both / batch}
+        row["products"] = 1e3 * (height + columns - 1) * _time_products(layer, batch * height, number > 1, seconds) / batch
         rows.append(row)
-    totals = {key: sum(row[key] for row in rows) for key in ("forward", "both", "loop_forward", "loop_both")}
+    totals = {key: sum(row[key] for row in rows) for key in ("forward", "both", "loop_forward", "loop_both", "products")}
     rows.append({"model": model, "layer": "network", "batch": batch, **totals, **_time_network(network, batch, width, seconds)})
     for row in rows:
-        row |= {"times_forward": row["loop_forward"] / row["forward"], "times_both": row["loop_both"] / row["both"]}
+        times = {"times_forward": row["loop_forward"] / row["forward"], "times_both": row["loop_both"] / row["both"]}
+        row |= {**times, "most_both": row["loop_both"] / row["products"]}
     return rows
 
 
@@ -88,9 +97,33 @@ def _time_scan(scan: Any, maps: Tensor, widths: Tensor, seconds: float) -> tuple
         with torch.inference_mode():
             scan(maps, widths)
 
-    maps.requires_grad_()
     weighting = torch.randn_like(scan(maps, widths))
     return _time_calls(forward, seconds), _time_calls(lambda: scan(maps, widths).backward(weighting), seconds)
+
+
+def _time_products(layer: MdLstm, places: int, whole: bool, seconds: float) -> float:
+    """Seconds of the three products of a diagonal: forward, backward (to the inputs if ``whole``, else to the states only), to the weights."""
+    import torch
+
+    from recognizer.models.mdlstm import FEW
+
+    weight = layer.weight.detach()
+    back = (weight if whole else weight[:, :, layer.inputs :]).transpose(1, 2).contiguous()
+    d_weight, steps, gates = torch.zeros_like(weight), torch.randn(4, weight.shape[2], places), torch.randn(4, weight.shape[1], places)
+    turned, turned_back = weight.transpose(1, 2).contiguous(), back.transpose(1, 2).contiguous()
+    d_steps, by_rows = torch.empty(4, back.shape[1], places), places < FEW
+
+    def multiply() -> None:
+        for _ in range(DIAGONALS):
+            if by_rows:
+                torch.bmm(steps.transpose(1, 2), turned)
+                torch.bmm(gates.transpose(1, 2), turned_back)
+            else:
+                torch.bmm(weight, steps, out=gates)
+                torch.bmm(back, gates, out=d_steps)
+            d_weight.baddbmm_(gates, steps.transpose(1, 2))
+
+    return _time_calls(multiply, seconds / 4) / DIAGONALS
 
 
 def _time_calls(call: Callable[[], Any], seconds: float) -> float:

@@ -8,15 +8,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from recognizer.config import MdLstmFrontend
 from recognizer.errors import ConfigError
-from recognizer.inspecting import inspect, order_units
+from recognizer.inspecting import _choose_cells, _list_cells, inspect, order_units
+from recognizer.models.mdlstm_encoder import MdLstmEncoder
+from recognizer.models.mdlstm_watching import STARTS, MapWitness
+from recognizer.models.watching import Witness
 from recognizer.pipeline import Recognizer
+from recognizer.training.run import train
+from tests.models.test_mdlstm import watch_place_by_place
 
 
 @pytest.fixture(scope="module")
 def listener(speech_run: Path) -> Recognizer:
     return Recognizer.load(speech_run / "bundle", "cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def map_run(glyphs, tmp_path_factory) -> Path:
+    """A run of two two-dimensional layers on the glyphs."""
+    frontend = {"kind": "mdlstm", "hidden": [2, 6], "units": [4], "block_heights": [4, 2], "block_widths": [2, 2], "stable": True}
+    run_dir = tmp_path_factory.mktemp("runs") / "maps"
+    changes = {"model": {"frontend": frontend, "layers": 0}, "trainer.epochs": 12, "trainer.learning_rate": 0.02}
+    train(glyphs.config(run_dir, changes), quiet=True)
+    return run_dir
 
 
 @pytest.fixture
@@ -42,6 +59,45 @@ def test_what_is_looked_at_is_what_is_recognised(listener, tones) -> None:
         c = values["c"] if side.endswith("forwar") else values["c"][::-1]
         i, f, g = (values[name] if side.endswith("forwar") else values[name][::-1] for name in "ifg")
         np.testing.assert_allclose(c[1:], f[1:] * c[:-1] + i[1:] * g[1:], atol=1e-5)
+
+
+def test_maps_of_two_dimensional_layers(map_run, glyphs, monkeypatch) -> None:
+    reader = Recognizer.load(map_run / "bundle", "cpu", threads=1)
+    item = max(glyphs.items(), key=lambda item: len(item.text))
+    monkeypatch.setattr("recognizer.inspecting.MOST_PANELS", 48)
+    found = inspect(reader, item.source, [1, 2])
+    (transcript,) = reader.transcribe([item.source])
+    assert found.text == transcript.text and found.saliency.weights.shape == found.content.shape and found.saliency.weights.any()
+    corners = [f"{side} from the {corner}" for side, corner in zip(["forwards"] * 2 + ["backwards"] * 2, STARTS, strict=True)]
+    wanted = [(f"layer {layer}, {corner}", name) for layer in (1, 2) for corner in corners for name in "ifaoch"]
+    assert [(panel.group.split(":")[0], panel.name) for panel in found.panels] == wanted
+    encoder = reader.network.frontend
+    columns, widths = reader.network.features(torch.from_numpy(found.content)[None], torch.tensor([len(found.content)]))
+    with torch.no_grad():
+        maps, widths = encoder._gather(columns.transpose(1, 2)[..., None], widths, 0)
+        lower = watch_place_by_place(encoder.scans[0], maps, widths)
+        maps, widths = encoder._gather(lower[..., 6, :].flatten(3), widths, 1)
+        upper = watch_place_by_place(encoder.scans[1], torch.tanh(encoder.units[0](maps)), widths)
+    for number, panel in enumerate(found.panels):
+        place, kind = divmod(number % 24, 6)
+        seen = (lower, upper)[number // 24][0, :, :, place, "ifagoch".index("ifaoch"[kind])].numpy()  # (R, W, H)
+        plain = seen.mean(2) if kind < 4 else np.sqrt((seen**2).mean(2))
+        np.testing.assert_allclose(panel.values, plain.T, atol=1e-5)
+        assert panel.stride == (2, 4)[number // 24] and panel.group.endswith(f"mean of {(2, 6)[number // 24]} cells, of c and h its root mean square")
+    some = inspect(reader, item.source, directions=["backwards"], what=["cells"])
+    assert [(panel.group[:8], panel.name) for panel in some.panels] == [("layer 2,", name) for name in "chch"]
+
+
+def test_layers_behind_two_dimensional_ones_come_after_them(listener) -> None:
+    front = MdLstmEncoder(MdLstmFrontend(hidden=(2, 3), units=(4,), block_heights=(2, 2), block_widths=(2, 2)))
+    there = _list_cells(Witness(listener.network.encoder), MapWitness(front))
+    assert there == [(layer, side) for layer in range(3) for side in ("forwards", "backwards")]
+    assert _choose_cells(there, None, ["backwards"]) == [(2, "backwards")] and _choose_cells(there, [1], None) == there[:2]
+    ahead = [place for place in there if place != (2, "backwards")]
+    assert _choose_cells(ahead, [1, 3], ["backwards"]) == [(0, "backwards")]
+    with pytest.raises(ConfigError, match="--direction backwards: the recogniser's layers read forwards only"):
+        _choose_cells(ahead, [3], ["backwards"])
+    assert _choose_cells([], None, None) == []
 
 
 def test_a_symbol_hangs_on_its_own_tone(listener, tones) -> None:
@@ -74,13 +130,14 @@ def test_like_units_lie_side_by_side() -> None:
     assert list(order_units(outputs[:, :1], 4)) == [0] and list(order_units(outputs[:1], 2)) == [0, 1]
 
 
-def test_pictures_of_all_kinds(cli, drawing, speech_run, line_run, trace_run, tones, glyphs, traces, tmp_path) -> None:
-    for run, corpus, name in ((speech_run, tones, "a.png"), (line_run, glyphs, "b.svg"), (trace_run, traces, "c.pdf")):
+def test_pictures_of_all_kinds(cli, drawing, speech_run, line_run, trace_run, map_run, tones, glyphs, traces, tmp_path) -> None:
+    kinds = ((speech_run, tones, "a.png"), (line_run, glyphs, "b.svg"), (trace_run, traces, "c.pdf"), (map_run, glyphs, "d.png"))
+    for run, corpus, name in kinds:
         source = corpus.items()[0].source
         outcome = cli("inspect", run / "bundle", source, "-o", tmp_path / name, "--direction", "forwards", "--threads", 1)
         assert outcome == (0, [str(tmp_path / name)], [])
         assert (tmp_path / name).stat().st_size > 10_000
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.svg", "c.pdf"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.svg", "c.pdf", "d.png"]
 
 
 def test_the_picture_lies_beside_its_source_and_over_nothing(cli, drawing, speech_run, tones, tmp_path) -> None:

@@ -14,17 +14,19 @@ from recognizer.decoding.timing import Clock, Token
 
 @dataclass(frozen=True)
 class Panel:
-    """One image of units over time.
+    """One image of units over time, or of a map.
 
     Attributes:
         group: whose it is; panels of one group follow each other.
         name: of a gate or state.
-        values: (T, units), a row a frame of log-probs.
+        values: (T, units), a row a frame of log-probs; of a map its columns (W, rows), the uppermost row first.
+        stride: feature frames that a column of a map stands for; None: no map.
     """
 
     group: str
     name: str
     values: np.ndarray
+    stride: int | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ NAMED = 0.2  # posterior from which a spike is named
 SHADE = 99.5  # percentile of weights that has the full colour; a few outliers would leave all others pale
 MOST = 97.0  # percentile of gates and states likewise: some cells count to 30 while most stay below 3
 NARROWEST, WIDEST, PER_SYMBOL = 12.0, 30.0, 0.16  # inches
+TALL, FLAT = 0.75, 0.4  # inches of a panel of units and of a map, which has few rows
 WAVE_COLUMNS = 3000
 DPI = 130
 
@@ -105,7 +106,7 @@ def _list_rows(found: Inspection, width: float) -> list[Row]:
         rows += [(tall, True, partial(_draw_weights, found, found.saliency)), (0.6, True, partial(_draw_norms, found, found.saliency))]
     groups = [None, *(panel.group for panel in found.panels)]
     for before, panel in zip(groups, found.panels, strict=False):
-        rows.append((0.75, True, partial(_draw_panel, found, panel, before != panel.group)))
+        rows.append((TALL if panel.stride is None else FLAT, True, partial(_draw_panel, found, panel, before != panel.group)))
     return rows
 
 
@@ -197,12 +198,16 @@ def _draw_panel(found: Inspection, panel: Panel, first: bool, axes: Axes) -> Any
     if first:
         axes.set_title(panel.group, loc="left", fontweight="bold")
     axes.set_ylabel(panel.name, rotation=0, ha="right", va="center", fontsize=12)
-    # two colours around zero, or one scale from zero where nothing is negative
-    values, extent = panel.values, _extent(found, len(panel.values) * found.stride, panel.values.shape[1])
+    values, is_map = panel.values, panel.stride is not None
+    extent = _extent(found, len(values) * (panel.stride or found.stride), values.shape[1], is_map)
+    # two colours around zero, or one scale from zero where nothing is negative; a mean over cells varies little and has a scale of its own
     high = float(np.percentile(np.abs(values), MOST)) or 1.0
     signed = bool((values < 0).any())
-    colours, low = ("RdBu_r", -high) if signed else ("viridis", 0.0)
-    return axes.imshow(values.T, cmap=colours, vmin=low, vmax=high if signed else max(high, 1.0), extent=extent, aspect="auto", origin="lower")
+    colours, low, high = ("RdBu_r", -high, high) if signed else ("viridis", 0.0, max(high, 1.0))
+    if is_map:
+        low, high = np.percentile(values, (100 - SHADE, SHADE))
+    origin: Literal["upper", "lower"] = "upper" if is_map else "lower"
+    return axes.imshow(values.T, cmap=colours, vmin=low, vmax=high, extent=extent, aspect="auto", origin=origin)
 
 
 def _extent(found: Inspection, frames: int, rows: int, down: bool = False) -> tuple[float, float, float, float]:

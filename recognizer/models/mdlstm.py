@@ -70,9 +70,24 @@ class MdLstm(nn.Module):
                 return _scan(maps, widths, self.weight, self.bias, self.peepholes, self.stable)[0]
             return scan_by_operations(maps, widths, self.weight, self.bias, self.peepholes, self.stable)
 
+    @torch.no_grad()
+    def watch(self, maps: Tensor, widths: Tensor) -> dict[str, Tensor]:
+        """What goes on inside, by the names of the equations: i, f, a, g, o, c and h.
 
-def scan_by_operations(maps: Tensor, widths: Tensor, weight: Tensor, bias: Tensor, peepholes: Tensor, stable: bool) -> Tensor:
-    """What :class:`MdLstm` computes, by the framework's operations on any device: one product and some twenty operations a diagonal."""
+        Arguments and order of the directions as of :meth:`forward`; each is (B, R, W, 4, H), without gradient. What stands beyond the
+        widths is not defined.
+        """
+        seen = scan_by_operations(maps.to(self.weight.dtype), widths, self.weight, self.bias, self.peepholes, self.stable, whole=True)
+        return dict(zip("ifagoch", seen.unflatten(3, (DIRECTIONS, -1, self.hidden)).unbind(4), strict=True))
+
+
+def scan_by_operations(
+    maps: Tensor, widths: Tensor, weight: Tensor, bias: Tensor, peepholes: Tensor, stable: bool, whole: bool = False
+) -> Tensor:  # fmt: skip
+    """What :class:`MdLstm` computes, by the framework's operations on any device: one product and some twenty operations a diagonal.
+
+    With ``whole`` (B, R, W, 4 * 7H) come out, of each direction i, f, a, g, o, c and h.
+    """
     batch, rows, columns, size = maps.shape
     diagonals, hidden = rows + columns - 1, peepholes.shape[2]
     lines = torch.arange(rows, device=maps.device)
@@ -90,10 +105,11 @@ def scan_by_operations(maps: Tensor, widths: Tensor, weight: Tensor, bias: Tenso
         gates = torch.baddbmm(projected[d], torch.cat([h, h_above], dim=3).flatten(1, 2), recurrent)
         i, f, a, g, o = gates.view(DIRECTIONS, rows, batch, GATES * hidden).chunk(GATES, dim=3)
         i, f, a = torch.sigmoid(i + p[0] * (c + c_above)), torch.sigmoid(f + p[1] * c), torch.sigmoid(a + p[2] * c_above)
-        c = i * torch.tanh(g) + (f * (a * c + (1 - a) * c_above) if stable else f * c + a * c_above)
-        c = torch.where(alive[d], c, 0.0)
-        h = torch.where(alive[d], torch.sigmoid(o + p[3] * c) * torch.tanh(c), 0.0)
-        states.append(h)
+        g = torch.tanh(g)
+        c = torch.where(alive[d], i * g + (f * (a * c + (1 - a) * c_above) if stable else f * c + a * c_above), 0.0)
+        o = torch.sigmoid(o + p[3] * c)
+        h = torch.where(alive[d], o * torch.tanh(c), 0.0)
+        states.append(torch.cat([i, f, a, g, o, c, h], dim=3) if whole else h)
     taken = torch.arange(columns, device=maps.device) + lines[:, None]  # (R, W) diagonals
     outputs = torch.stack(states)[taken, :, lines[:, None]].permute(2, 3, 0, 1, 4)  # (4, B, R, W, H)
     return torch.cat(_turn(outputs.unbind(0), widths), dim=3)
@@ -154,37 +170,43 @@ def _(maps: Tensor, widths: Tensor, weight: Tensor, bias: Tensor, peepholes: Ten
 
 @torch.library.custom_op("recognizer::mdlstm_backward", mutates_args=())
 def _scan_back(
-    d_outputs: Tensor, maps: Tensor, widths: Tensor, weight: Tensor, peepholes: Tensor, stable: bool, steps: Tensor, gates: Tensor, cells: Tensor
-) -> Saved:
-    """Gradients of the maps, weights, biases and peepholes."""
+    d_outputs: Tensor, maps: Tensor, widths: Tensor, weight: Tensor, peepholes: Tensor, stable: bool, steps: Tensor, gates: Tensor, cells: Tensor,
+    wanted: bool,
+) -> Saved:  # fmt: skip
+    """Gradients of the maps, weights, biases and peepholes; that of the maps is empty unless it is wanted, as that of pixels never is."""
     from recognizer.models.mdlstm_kernel import retreat, spread
 
     diagonals, _, _, places = gates.shape
     hidden = peepholes.shape[2]
-    d_maps, d_weight = torch.zeros_like(maps), torch.zeros_like(weight)
+    d_maps, d_weight = torch.zeros_like(maps) if wanted else maps.new_empty(0), torch.zeros_like(weight)
     d_bias, d_peepholes = (maps.new_zeros(DIRECTIONS, kinds, hidden * places) for kinds in (GATES, PEEPHOLES))
-    d_steps, d_gates, d_cells = torch.zeros_like(steps[0]), torch.empty_like(gates[0]), torch.zeros_like(cells[0])
+    ahead = weight if wanted else weight[:, :, maps.shape[3] :].contiguous()
+    back = ahead.transpose(1, 2).contiguous()
+    d_steps, d_gates, d_cells = steps.new_zeros(*back.shape[:2], places), torch.empty_like(gates[0]), torch.zeros_like(cells[0])
     alive, inner = _masks(widths, maps, hidden)
     widths_array, d_maps_array, d_steps_array = _array(widths), _array(d_maps), _array(d_steps)
     repeated = peepholes[..., None].expand(-1, -1, -1, places).flatten(2)
     kept = (_array(gates.view(diagonals, DIRECTIONS, GATES, -1)), _array(cells.flatten(2)), _array(repeated), alive, inner, widths_array)
     d_states = _array(d_steps.flatten(1)), _array(d_cells.flatten(1)), _array(d_gates.view(DIRECTIONS, GATES, -1))
     made = (_array(d_outputs.contiguous()), *d_states, _array(d_bias), _array(d_peepholes))
-    back, rows = weight.transpose(1, 2).contiguous(), steps.transpose(2, 3).unbind(0)
+    rows = steps.transpose(2, 3).unbind(0)
     for d in reversed(range(diagonals)):
         retreat(d, *kept, stable, *made)
         d_weight.baddbmm_(d_gates, rows[d])
-        _multiply(back, weight, d_gates, d_steps)
-        spread(d, d_steps_array, widths_array, d_maps_array)
+        _multiply(back, ahead, d_gates, d_steps)
+        if wanted:
+            spread(d, d_steps_array, widths_array, d_maps_array)
     d_bias, d_peepholes = (total.unflatten(2, (hidden, places)).sum(3) for total in (d_bias, d_peepholes))
     return d_maps, d_weight, d_bias.flatten(1), d_peepholes
 
 
 @_scan_back.register_fake
 def _(
-    d_outputs: Tensor, maps: Tensor, widths: Tensor, weight: Tensor, peepholes: Tensor, stable: bool, steps: Tensor, gates: Tensor, cells: Tensor
-) -> Saved:
-    return torch.empty_like(maps), torch.empty_like(weight), weight.new_empty(weight.shape[:2]), torch.empty_like(peepholes)
+    d_outputs: Tensor, maps: Tensor, widths: Tensor, weight: Tensor, peepholes: Tensor, stable: bool, steps: Tensor, gates: Tensor, cells: Tensor,
+    wanted: bool,
+) -> Saved:  # fmt: skip
+    d_maps = torch.empty_like(maps) if wanted else maps.new_empty(0)
+    return d_maps, torch.empty_like(weight), weight.new_empty(weight.shape[:2]), torch.empty_like(peepholes)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Saved) -> None:
@@ -194,8 +216,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: Saved) -> None:
 
 def _back(ctx: Any, d_outputs: Tensor, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     maps, widths, weight, peepholes, *kept = ctx.saved_tensors
-    d_maps, d_weight, d_bias, d_peepholes = _scan_back(d_outputs, maps, widths, weight, peepholes, ctx.stable, *kept)
-    return d_maps, None, d_weight, d_bias, d_peepholes, None
+    wanted = ctx.needs_input_grad[0]
+    d_maps, d_weight, d_bias, d_peepholes = _scan_back(d_outputs, maps, widths, weight, peepholes, ctx.stable, *kept, wanted)
+    return d_maps if wanted else None, None, d_weight, d_bias, d_peepholes, None
 
 
 _scan.register_autograd(_back, setup_context=_save)

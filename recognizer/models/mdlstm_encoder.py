@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+from itertools import accumulate
+from operator import mul
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +32,8 @@ class MdLstmEncoder(nn.Module):
         sizes = [DIRECTIONS * hidden for hidden in config.hidden]
         self.units = nn.ModuleList(nn.Linear(area * size, units) for area, size, units in zip(areas[1:], sizes[:-1], config.units, strict=True))
         self.dropout = nn.Dropout(config.dropout)
-        self.stride = math.prod(config.block_widths)
+        self.strides = list(accumulate(config.block_widths, mul))  # pixel columns that a column of each layer stands for
+        self.stride = self.strides[-1]
         self.dim = sizes[-1]
 
     def frames(self, columns: Length) -> Length:

@@ -97,7 +97,7 @@ def retreat(
     Args:
         d, gates, cells, peepholes, alive, inner, widths, stable: as there, gates as it left them.
         d_outputs: (B, R, W, 4H).
-        d_steps: (4, (K+2H)*N) of the diagonal after.
+        d_steps: (4, (K+2H)*N) of the diagonal after, or without the inputs (4, 2H*N).
         d_cells: (4, H*N) of this diagonal, but for what comes through its outputs; those of the diagonal before replace it.
         d_gates: (4, 5, H*N), written.
         d_bias, d_peepholes: (4, 5, H*N) and (4, 4, H*N), added to.

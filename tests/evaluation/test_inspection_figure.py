@@ -11,7 +11,7 @@ from PIL import Image
 from recognizer.decoding.timing import Clock, Token
 from recognizer.errors import ConfigError, InputError
 from recognizer.evaluation.inspection import Inspection, Panel, Saliency
-from recognizer.evaluation.inspection_figure import draw_inspection
+from recognizer.evaluation.inspection_figure import _draw_panel, draw_inspection
 
 pytest.importorskip("matplotlib", reason="the extra 'inspect' is not installed")
 
@@ -48,6 +48,21 @@ def test_the_same_is_drawn_the_same(suffix: str, start: bytes, tmp_path) -> None
         draw_inspection(found, tmp_path / (name + suffix))
     first, second = ((tmp_path / (name + suffix)).read_bytes() for name in "ab")
     assert first == second and first.startswith(start)
+
+
+def test_a_map_has_its_first_row_on_top_and_columns_of_its_own_width() -> None:
+    from matplotlib.figure import Figure
+
+    values = np.random.default_rng(1).random((10, 3))  # ten columns of four pixels, of forty
+    panel = Panel("layer 1", "i", values, 4)
+    axes = Figure().add_subplot()
+    image = _draw_panel(look("line"), panel, True, axes)
+    np.testing.assert_array_equal(image.get_array(), values.T)
+    assert image.origin == "upper" and image.get_extent() == [0, 10, 3, 0]  # twenty frames of two pixels and half a unit each
+    low, high = image.get_clim()
+    assert values.min() < low < 0.1 and 0.9 < high < values.max()
+    image = _draw_panel(look("line"), replace(panel, values=values[:5].repeat(4, 0), stride=None), True, axes)
+    assert image.origin == "lower" and image.get_extent() == [0, 10, 0, 3] and image.get_clim() == (0, 1)
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, full_disk) -> None:

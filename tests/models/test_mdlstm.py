@@ -28,11 +28,11 @@ def make_maps(dtype: torch.dtype = torch.float64, rows: int = 3, batch: int = 3)
     return maps.to(dtype).requires_grad_()
 
 
-def scan_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
-    """The equations of the class, one place after the other, in each direction's own order."""
+def watch_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
+    """The equations of the class, one place after the other, in each direction's own order: i, f, a, g, o, c, h as (B, R, W, 4, 7, H)."""
     batch, rows, columns, _ = maps.shape
     nothing = maps.new_zeros(layer.hidden)
-    outputs = [[[[nothing] * 4 for _ in range(columns)] for _ in range(rows)] for _ in range(batch)]
+    seen = [[[[maps.new_zeros(7, layer.hidden)] * 4 for _ in range(columns)] for _ in range(rows)] for _ in range(batch)]
     for b in range(batch):
         for s, (down, right) in enumerate([(True, True), (False, True), (True, False), (False, False)]):
             h, c = {}, {}
@@ -46,9 +46,14 @@ def scan_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
                     i, f, a = torch.sigmoid(i + p_i * (c_left + c_up)), torch.sigmoid(f + p_f * c_left), torch.sigmoid(a + p_a * c_up)
                     kept = f * (a * c_left + (1 - a) * c_up) if layer.stable else f * c_left + a * c_up
                     new = i * torch.tanh(g) + kept
-                    c[row, column] = new
-                    h[row, column] = outputs[b][row][column][s] = torch.sigmoid(o + p_o * new) * torch.tanh(new)
-    return torch.stack([torch.stack([torch.stack([torch.cat(place) for place in row]) for row in line]) for line in outputs])
+                    o = torch.sigmoid(o + p_o * new)
+                    c[row, column], h[row, column] = new, o * torch.tanh(new)
+                    seen[b][row][column][s] = torch.stack([i, f, a, torch.tanh(g), o, new, h[row, column]])
+    return torch.stack([torch.stack([torch.stack([torch.stack(place) for place in row]) for row in line]) for line in seen])
+
+
+def scan_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
+    return watch_place_by_place(layer, maps, widths)[..., 6, :].flatten(3)
 
 
 def gradients(outputs: Tensor, maps: Tensor, layer: MdLstm) -> tuple[Tensor, ...]:
@@ -70,6 +75,16 @@ def test_outputs_and_all_gradients_are_those_of_the_equations(stable: bool, rows
         torch.testing.assert_close(found.double(), wanted, atol=10 * tolerance, rtol=10 * tolerance)
 
 
+@pytest.mark.parametrize("rows", [3, FEW // 3 + 1])
+def test_weights_learn_the_same_where_nobody_asks_for_the_gradient_of_the_maps(rows: int) -> None:
+    layer, maps = make_layer(False), make_maps(rows=rows)
+    weights = list(layer.parameters())
+    expected = torch.autograd.grad(layer(maps, WIDTHS).square().sum(), [*weights, maps])[:-1]
+    found = torch.autograd.grad(layer(maps.detach(), WIDTHS).square().sum(), weights)
+    for first, second in zip(found, expected, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-12, rtol=1e-12)
+
+
 @both_forms
 def test_gradients_are_those_of_finite_differences(stable: bool) -> None:
     layer = make_layer(stable, 2, 2)
@@ -88,6 +103,16 @@ def test_the_frameworks_operations_give_the_same(stable: bool) -> None:
     torch.testing.assert_close(outputs, layer(maps, WIDTHS), atol=1e-12, rtol=0)
     for found, wanted in zip(gradients(outputs, maps, layer), gradients(layer(maps, WIDTHS), maps, layer), strict=True):
         torch.testing.assert_close(found, wanted, atol=1e-11, rtol=0)
+
+
+@both_forms
+def test_what_is_watched_is_what_the_equations_name(stable: bool) -> None:
+    layer, maps = make_layer(stable), make_maps()
+    seen = layer.watch(maps, WIDTHS)
+    assert list(seen) == list("ifagoch") and not any(tensor.requires_grad for tensor in seen.values())
+    found, expected = torch.stack(list(seen.values()), dim=4), watch_place_by_place(layer, maps, WIDTHS)
+    for b, width in enumerate(WIDTHS.tolist()):
+        torch.testing.assert_close(found[b, :, :width], expected[b, :, :width].detach(), atol=1e-12, rtol=0)
 
 
 def test_directions_are_one_direction_over_turned_maps() -> None:

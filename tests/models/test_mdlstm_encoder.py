@@ -34,7 +34,7 @@ def pad_columns(items: list[Tensor], extra: int) -> tuple[Tensor, Tensor]:
 
 def test_frames_foretell_the_output_and_the_stride_their_ratio() -> None:
     encoder = make_encoder()
-    assert (encoder.stride, encoder.dim) == (6, 16)
+    assert (encoder.strides, encoder.stride, encoder.dim) == ([2, 6, 6], 6, 16)
     with torch.no_grad():
         for length in range(1, 20):
             frames, lengths = encoder(torch.zeros(1, length, HEIGHT), torch.tensor([length]))

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from recognizer.alphabet import BLANK, Alphabet
 from recognizer.bundle import load_bundle
 from recognizer.bundles import find_bundle
-from recognizer.config import TrainConfig
+from recognizer.config import Features, LineFeatures, TrainConfig
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 
 _OUTPUTS = ("output.", "auxiliary.")  # layers with one row a label
+_CLEANING = ("polarity", "contrast", "crop", "deskew", "deslant")  # of pictures: what comes out is ink on paper of the same height either way
 
 
 def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Network) -> str:
     """Copy a bundle's weights and feature statistics into a fresh network; return a line that says what was taken.
 
     Output rows go over symbol by symbol: those of symbols (and the blank) that both alphabets have are kept, the others
-    stay as they were initialised.
+    stay as they were initialised. How line images are cleaned may differ; the statistics are the bundle's all the same.
 
     Raises:
         TrainingError: the bundle has other features or another network.
     """
     source = load_bundle(find_bundle(bundle))
-    if source.recipe.features != config.features:
+    if not _same_features(source.recipe.features, config.features):
         raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
     ours = network.state_dict()
     labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}
@@ -41,3 +44,9 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
         tensor.copy_(theirs)
     network.load_state_dict(ours)
     return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows"
+
+
+def _same_features(theirs: Features, ours: Features) -> bool:
+    if isinstance(theirs, LineFeatures) and isinstance(ours, LineFeatures):
+        theirs = replace(theirs, **{key: getattr(ours, key) for key in _CLEANING})
+    return theirs == ours

@@ -43,6 +43,13 @@ def test_an_auxiliary_output_that_the_bundle_lacks_stays_fresh(line_run, glyphs,
     assert torch.equal(network.output.weight, load_bundle(line_run / "bundle").weights["output.weight"])
 
 
+def test_pictures_may_be_cleaned_otherwise(line_run, glyphs, tmp_path) -> None:
+    config = glyphs.config(tmp_path, {"features.contrast": "background", "features.deskew": True})
+    network = Network(config.recipe, 5)
+    start_from(str(line_run / "bundle"), config, Alphabet(("a", "b", "c", "d")), network)
+    assert all(torch.equal(tensor, load_bundle(line_run / "bundle").weights[name]) for name, tensor in network.state_dict().items())
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

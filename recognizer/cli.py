@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from recognizer import __version__
 from recognizer.errors import RecognizerError
+from recognizer.start import quick_imports
 
 DECODING = ("transcribe", "evaluate", "tune")  # commands that take decoder.KEY=VALUE anywhere
 DECODER_HELP = "decoder=greedy|beam, decoder.lm=FILE, decoder.lexicon=FILE, decoder.width=N ... change how the bundle decodes"
@@ -112,6 +113,9 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     tune.add_argument("manifest", help="development items with transcripts; score others")
     tune.add_argument("--metric", choices=("CER", "WER", "UER"), help="what to lower (default: WER with words, else that of the symbols)")
     tune.add_argument("-o", "--output", metavar="DIR", help="write the tuned bundle to DIR and leave BUNDLE as it is")
+    folds = "also part the speakers or writers into so many folds and score each with weights tuned on the others (default: no scoring)"
+    tune.add_argument("--folds", type=_count, default=0, metavar="K", help=folds)
+    tune.add_argument("--seed", type=_count, default=1, metavar="N", help="of the folds (default 1)")
     tune.add_argument("--allow-seen", action="store_true", help="tune on items that the recogniser was trained on")
     tune.add_argument("--json", action="store_true", help="print what was tried as JSON")
     tune.epilog = DECODER_HELP
@@ -184,35 +188,41 @@ def _count(word: str) -> int:
 
 
 def _transcribe(options: argparse.Namespace) -> int:
-    from recognizer.transcription import transcribe_files
+    with quick_imports():
+        from recognizer.transcription import transcribe_files
 
     return transcribe_files(options)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     if options.card is not None or options.also:
-        from recognizer.measured_card import measure_bundle
+        with quick_imports():
+            from recognizer.measured_card import measure_bundle
 
         return measure_bundle(options)
-    from recognizer.scoring import evaluate_bundle
+    with quick_imports():
+        from recognizer.scoring import evaluate_bundle
 
     return evaluate_bundle(options)
 
 
 def _align(options: argparse.Namespace) -> int:
-    from recognizer.aligning import align_bundle
+    with quick_imports():
+        from recognizer.aligning import align_bundle
 
     return align_bundle(options)
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from recognizer.inspecting import inspect_file
+    with quick_imports():
+        from recognizer.inspecting import inspect_file
 
     return inspect_file(options)
 
 
 def _tune(options: argparse.Namespace) -> int:
-    from recognizer.tuning import tune_bundle
+    with quick_imports():
+        from recognizer.tuning import tune_bundle
 
     return tune_bundle(options)
 

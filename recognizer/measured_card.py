@@ -7,7 +7,6 @@ import hashlib
 import os
 import platform
 import shlex
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,11 +20,11 @@ from recognizer.data.manifest import Item, load_manifest
 from recognizer.errors import BundleError, ConfigError
 from recognizer.evaluation.card import MeasuredSet, render_measured, renew_card
 from recognizer.host import peak_memory
+from recognizer.measured_pace import measure_speed, measure_start
 from recognizer.pipeline import Recognizer
 from recognizer.progress import Progress
 from recognizer.scoring import Evaluation, check_unseen, evaluate, find_known, gather_extras, score_bundle
 
-PACED = 100  # items by which speed is measured, spread over the manifest
 DIGITS = 12  # hexadecimal, of a manifest's fingerprint
 
 
@@ -66,7 +65,8 @@ def measure_bundle(options: argparse.Namespace) -> int:
         sets.append(_gather_set(own, manifest, items, outcomes))
         progress.line(f"measured {manifest}")
     facts = {
-        "Speed": measure_speed(own, run.items, options.threads),
+        **{f"Speed, {name}": measure_speed(recognizer, run.items, options.threads) for name, recognizer in decoders.items()},
+        "Cold start": measure_start(own, run.outcome.transcripts, options.threads),
         "Memory": f"{peak_memory() / 2**20:.0f} MiB at most in this process, recognising with confidences and further readings",
         "Size": describe_size(own.bundle.folder),
         "Machine": describe_machine(own),
@@ -76,19 +76,6 @@ def measure_bundle(options: argparse.Namespace) -> int:
     _write_card(path, renew_card(card, render_measured(sets, spell_command(options), facts, noun, run.protocol), str(path)))
     progress.line(f"wrote {path}")
     return int(failed)
-
-
-def measure_speed(recognizer: Recognizer, items: Sequence[Item], threads: int) -> str:
-    """How fast up to 100 of the items are read from files and recognised, once the first has shown that all is loaded."""
-    chosen = items[:: max(1, len(items) // PACED)][:PACED]
-    list(recognizer.transcribe([chosen[0].source]))
-    started = time.perf_counter()
-    found = [t for t in recognizer.transcribe(item.source for item in chosen) if t.error is None]
-    seconds = max(time.perf_counter() - started, 1e-9)
-    used = f"{threads or 'all'} thread{'s' * (threads != 1)}, {len(found)} items from files"
-    if recognizer.recipe.modality == "audio":
-        return f"{sum(t.seconds or 0.0 for t in found) / seconds:.0f} times real time ({used})"
-    return f"{len(found) / seconds:.1f} lines/s ({used})"
 
 
 def describe_decoder(config: DecoderConfig) -> str:

@@ -72,9 +72,7 @@ def evaluate(
         ConfigError: a protocol that does not fit.
     """
     text = recognizer.recipe.text
-    wordy = text.level == "units" and recognizer.knows_words
-    level: Level = "characters" if wordy else text.level
-    references = [clean(item.text, TextConfig()) if wordy and item.text is not None else None if wordy else target(item, text) for item in items]
+    level, references = choose_references(recognizer, items)
     if protocol is not None:
         protocol.require(level, [str(item.meta[TEXT_FORM]) for item in items if TEXT_FORM in item.meta])
         if text.case != "keep" or text.drop or text.spaces:
@@ -96,6 +94,17 @@ def evaluate(
     if not scored:
         raise ManifestError(f"no item could be scored; the first reason: {failures[0]}")
     return Evaluation(score(scored, level, protocol), scored, transcripts, failures)
+
+
+def choose_references(recognizer: Recognizer, items: Sequence[Item]) -> tuple[Level, list[str | tuple[str, ...] | None]]:
+    """What each item says, as a recogniser's transcripts are scored against it, None where it has no transcript; and what transcripts are made of.
+
+    Transcripts are cleaned as those of training were; where a lexicon makes words of units, they are the texts of the items.
+    """
+    text = recognizer.recipe.text
+    if text.level == "units" and recognizer.knows_words:
+        return "characters", [None if item.text is None else clean(item.text, TextConfig()) for item in items]
+    return text.level, [target(item, text) for item in items]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from recognizer.data.manifest import Item, save_manifest
 from recognizer.evaluation.card import BEGIN, END
 
 HAND = "# lines\n\n* Trained on: drawn glyphs.\n"
-VARYING = re.compile(r"^\* (Speed|Memory): .*$|^`recognizer .*`$", re.MULTILINE)
+VARYING = re.compile(r"^\* (Speed, greedy|Memory): .*$|^`recognizer .*`$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +26,12 @@ def bundle(line_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(line_run / "bundle", folder)
     (folder / "card.md").write_text(HAND)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh interpreter takes seconds, and has a test of its own."""
+    monkeypatch.setattr("recognizer.measured_card.measure_start", lambda own, transcripts, threads: f"{len(transcripts)} to choose from")
 
 
 @pytest.fixture
@@ -54,7 +60,8 @@ def test_the_card_tells_what_evaluate_tells(cli, bundle, manifest, tmp_path) -> 
     assert "### By writer" in text and "### By kind" in text and "### Confidence" in text
     assert hashlib.sha256(manifest.read_bytes()).hexdigest()[:12] in text
     assert f"`recognizer evaluate {bundle} {manifest} --card {card} --threads 1`" in text
-    assert re.search(r"\* Speed: [\d.]+ lines/s \(1 thread, 24 items from files\)\.", text) and "MiB" in text
+    assert re.search(r"\* Speed, greedy: [\d.]+ lines/s \(1 thread, 24 items from files\)\.", text) and "MiB" in text
+    assert "* Cold start: 24 to choose from." in text
     assert (bundle / "card.md").read_text() == HAND  # another file was named
 
 
@@ -80,6 +87,7 @@ def test_distorted_items_and_another_decoder(cli, bundle, manifest, glyphs, tmp_
     assert outcome.code == 0 and outcome.err == []
     text = card.read_text()
     assert [line.split(" | ")[1] for line in text.splitlines() if line.startswith("| d/all.jsonl")] == ["greedy", "beam 7"]
+    assert re.findall(r"^\* Speed, (.*): [\d.]+ lines/s", text, re.MULTILINE) == ["greedy", "beam 7"]
     assert "### `d/all.jsonl` by distortion" in text and re.search(r"\| blank \| 4 \| – \| – \| 4 of 4 \| 0 \|", text)  # noqa: RUF001
 
 

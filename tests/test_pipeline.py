@@ -11,7 +11,8 @@ import pytest
 import soundfile
 import torch
 
-from recognizer import pipeline
+from recognizer import emitter
+from recognizer import source as source_module
 from recognizer.bundle import load_bundle
 from recognizer.errors import BundleError, ConfigError, InputError
 from recognizer.features.audio_file import load_audio
@@ -63,7 +64,7 @@ def test_the_budget_of_a_batch_changes_nothing_but_memory(listener, tones, monke
         return encode(features, lengths)
 
     monkeypatch.setattr(listener.network, "encode", watch)
-    monkeypatch.setattr(listener, "batch_frames", batch_frames)
+    monkeypatch.setattr(listener.emitter, "batch_frames", batch_frames)
     for one, other in zip(expected, listener.log_probs(sources), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
     assert sum(frames) > 0 and (max(frames) <= batch_frames or len(frames) == len(sources))
@@ -83,9 +84,9 @@ def test_transcripts_say_what_they_are_of(corpus: str, request) -> None:
 
 
 def test_results_come_in_order_whatever_they_are(listener, tones, speak, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(pipeline, "READ_AHEAD", 4)
-    monkeypatch.setattr(pipeline, "WINDOW_SECONDS", 2.0)
-    monkeypatch.setattr(pipeline, "CONTEXT_SECONDS", 0.5)
+    monkeypatch.setattr(emitter, "READ_AHEAD", 4)
+    monkeypatch.setattr(source_module, "WINDOW_SECONDS", 2.0)
+    monkeypatch.setattr(source_module, "CONTEXT_SECONDS", 0.5)
     short = [str(item.source) for item in tones.items()]
     long, _ = long_recording(speak, tmp_path / "long.wav", 100)
     late = np.zeros(200_000, dtype=np.float32)
@@ -112,7 +113,7 @@ def test_results_come_before_all_is_read(listener, tones) -> None:
             yield str(tones.items()[0].source)
 
     assert len(list(islice(listener.transcribe(endless()), 3))) == 3
-    assert drawn <= 2 * pipeline.READ_AHEAD
+    assert drawn <= 2 * emitter.READ_AHEAD
 
 
 def test_arrays_are_as_good_as_files(listener, reader, tones, glyphs) -> None:
@@ -154,7 +155,7 @@ def test_windows_stitch(listener, speak, tmp_path, monkeypatch, seconds: float) 
     samples = load_audio(path, 8000)[: int(seconds * 8000)]
     ((windowed,), (transcript,)) = listener.log_probs([samples]), listener.transcribe(samples)
     assert transcript.seconds == pytest.approx(len(samples) / 8000)
-    monkeypatch.setattr(pipeline, "WINDOW_SECONDS", 1000.0)
+    monkeypatch.setattr(source_module, "WINDOW_SECONDS", 1000.0)
     ((whole,), (expected,)) = listener.log_probs([samples]), listener.transcribe(samples)
     assert windowed.shape == whole.shape and len(whole) == (1 + (len(samples) - 200) // 80 + 2) // 3
     assert transcript.text == expected.text and len(expected.text) > 8 * seconds
@@ -166,7 +167,7 @@ def test_windows_stitch(listener, speak, tmp_path, monkeypatch, seconds: float) 
 def test_without_context_windows_would_differ(listener, speak, tmp_path, monkeypatch) -> None:
     samples = load_audio(long_recording(speak, tmp_path / "long.wav", 700)[0], 8000)
     (whole,) = listener.log_probs([samples])
-    monkeypatch.setattr(pipeline, "CONTEXT_SECONDS", 0.0)
+    monkeypatch.setattr(source_module, "CONTEXT_SECONDS", 0.0)
     (cut,) = listener.log_probs([samples])
     assert cut.shape == whole.shape and np.abs(np.exp(cut) - np.exp(whole)).max() > 0.01
 

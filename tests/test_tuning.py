@@ -19,7 +19,11 @@ from recognizer.decoding.ngram_file import save_ngram
 from recognizer.errors import ConfigError
 from recognizer.overrides import override_decoder, take_overrides
 from recognizer.pipeline import Recognizer
+from recognizer.progress import Progress
+from recognizer.scoring import evaluate
 from recognizer.tuning import store, tune
+from recognizer.tuning_data import TuningData
+from recognizer.tuning_folds import score_folds
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,63 @@ def test_tuning_is_no_worse_than_its_start_and_the_bundle_keeps_it(cli, bundle, 
         assert scores["decoder"] == "beam" and scores["rates"]["CER"]["rate"] == pytest.approx(found["error"], abs=1e-9)
     finally:
         model.with_suffix(".away").rename(model)
+
+
+def test_every_group_is_scored_by_weights_that_never_saw_it(bundle, noisy, model) -> None:
+    """Held against a tuning and an evaluation of their own for each fold."""
+    items, start = load_manifest(noisy), DecoderConfig(kind="beam", lm=str(model))
+    recognizer = Recognizer.load(bundle, decoder=start, threads=1)
+    scores = score_folds(TuningData(recognizer, items), 3, seed=2)
+    assert sorted(group for fold in scores.folds for group in fold.groups) == ["g0", "g1", "g2", "g3"] and sum(f.items for f in scores.folds) == 24
+    errors = tokens = 0
+    for fold in scores.folds:
+        tuned = tune(recognizer, [item for item in items if item.group not in fold.groups])
+        assert replace(tuned.config, calibration=None) == fold.config and tuned.error == pytest.approx(fold.tuned)
+        reader = Recognizer.load(bundle, decoder=fold.config, threads=1)
+        (cer, _) = evaluate(reader, [item for item in items if item.group in fold.groups]).report.rates.values()
+        assert cer.rate == pytest.approx(fold.error)
+        errors, tokens = errors + cer.counts.errors, tokens + cer.counts.reference
+    pooled = scores.report.rates["CER"]
+    assert (pooled.counts.errors, pooled.counts.reference) == (errors, tokens)
+    assert (pooled.resampled, len(scores.report.groups)) == ("groups", 4) and pooled.low <= pooled.rate <= pooled.high
+    assert scores.greedy == evaluate(Recognizer.load(bundle, decoder=DecoderConfig(), threads=1), items).report
+    # settings that the bundle has already may be due to the very groups that are scored
+    settled = Recognizer.load(bundle, decoder=replace(start, lm_weight=0.77, insertion=0.3, width=5, label_threshold=2.5), threads=1)
+    assert score_folds(TuningData(settled, items), 3, seed=2) == scores
+
+
+def test_folds_change_nothing_of_what_is_kept(cli, bundle, noisy, model, tmp_path) -> None:
+    words = ["tune", bundle, noisy, f"decoder.lm={model}", "--threads", "1", "-o"]
+    plain, folded = cli(*words, tmp_path / "plain"), cli(*words, tmp_path / "folded", "--folds", "2")
+    assert plain.code == folded.code == 0 and folded.out[: len(plain.out)] == plain.out
+    assert load_bundle(tmp_path / "plain").recipe == load_bundle(tmp_path / "folded").recipe
+    assert sum(line.startswith("fold ") for line in folded.err) == 2
+    at = folded.out.index("2 folds (seed 1), each scored with weights tuned on the others")
+    table = [line.split() for line in folded.out[at + 2 : at + 4]]
+    assert [row[0] for row in table] == ["1", "2"] and sum(int(row[1]) for row in table) == 4 and sum(int(row[2]) for row in table) == 24
+    found = json.loads("\n".join(cli(*words, tmp_path / "again", "--folds", "2", "--json", "-q").out))["folds"]
+    assert [f"{100 * fold['error']:.2f}" for fold in found["folds"]] == [row[5] for row in table]
+    cer = found["pooled"]["rates"]["CER"]
+    assert any(line.startswith(f"CER {100 * cer['rate']:.1f} % [{100 * cer['low']:.1f}, ") for line in folded.out)
+
+
+def test_too_few_groups_for_the_folds_are_told_at_once(cli, bundle, noisy, model) -> None:
+    before = (bundle / "config.yaml").read_bytes()
+    for folds, message in (("1", "--folds 1: some groups have to tune"), ("5", "--folds 5: the items have 4 groups only")):
+        outcome = cli("tune", bundle, noisy, f"decoder.lm={model}", "--folds", folds)
+        assert outcome.code == 2 and outcome.out == [] and len(outcome.err) == 1 and message in outcome.err[0]
+    assert (bundle / "config.yaml").read_bytes() == before
+
+
+def test_no_item_is_decoded_twice_with_the_same_settings(bundle, noisy, monkeypatch) -> None:
+    data = TuningData(Recognizer.load(bundle, decoder=DecoderConfig(kind="beam"), threads=1), load_manifest(noisy), progress=Progress(quiet=True))
+    read, asked = data.read, []
+    monkeypatch.setattr(data, "read", lambda config, members: asked.append(list(members)) or read(config, members))
+    config = DecoderConfig(kind="beam", width=4)
+    some = data.errors(config, [5, 2, 9])
+    every = data.errors(config, range(len(data)))
+    assert asked == [[5, 2, 9], [n for n in range(24) if n not in (5, 2, 9)]] and every[[5, 2, 9]].tolist() == some.tolist()
+    assert data.rate(every, range(24)) == pytest.approx(every.sum() / sum(len(item.text) for item in data.items))
 
 
 def test_tuning_again_replaces_the_old_model(bundle, model) -> None:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soundfile
 
+from recognizer.data.manifest import Item, load_manifest, save_manifest
+from recognizer.data.preparation import prepare
 from recognizer.data_prep import sound_distortions
 from recognizer.data_prep.sound_distortions import RATE, SOUND_KINDS
+from recognizer.features.audio_file import load_audio
 
 
 @pytest.fixture
@@ -84,3 +88,17 @@ def test_a_room_goes_on_after_the_voice(crowd) -> None:
     fall = 20 * np.log10(early / late)
     assert np.abs(heard[:1000]).max() < 1e-6 < np.abs(heard[1000])
     assert fall == pytest.approx(60 * 0.3 / sound_distortions.DECAY, abs=3)
+
+
+def test_an_mp3_is_small_on_time_and_lossy(voice, tmp_path) -> None:
+    hiss = 0.001 * np.random.default_rng(2).standard_normal(3 * RATE)
+    samples = np.tile(voice, 3) + hiss
+    soundfile.write(tmp_path / "said.wav", samples, RATE)
+    save_manifest([Item("said", tmp_path / "said.wav", text="a")], tmp_path / "said.jsonl")
+    prepare("distorted", tmp_path / "said.jsonl", tmp_path / "out", kind=["mp3"])
+    (item,) = load_manifest(tmp_path / "out" / "all.jsonl")
+    heard, info = load_audio(item.source, RATE), soundfile.info(str(item.source))
+    assert info.format == "MP3" and info.samplerate == RATE and (item.text, item.meta["distortion"]) == ("a", "mp3")
+    assert 8 * item.source.stat().st_size / 3 < 32_000 and len(heard) == len(samples)
+    assert np.corrcoef(heard, samples)[0, 1] > 0.95
+    assert np.abs(heard - samples).mean() > 10 / 2**15  # far more than the rounding of 16 bits

@@ -1,0 +1,108 @@
+"""Development items put through the network once, for many settings of the decoder to be tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import editdistance
+import numpy as np
+
+from recognizer.calibrating import Reference
+from recognizer.config import DecoderConfig
+from recognizer.data.manifest import Item
+from recognizer.decoding.beam import BeamDecoder
+from recognizer.decoding.decoder import Decoder, load_decoder
+from recognizer.errors import ConfigError, ManifestError
+from recognizer.evaluation.tokens import characters, units, words
+from recognizer.pipeline import Recognizer
+from recognizer.progress import Progress
+from recognizer.scoring import choose_references
+
+
+class TuningData:
+    """Log-probs and transcripts of the items that can be used.
+
+    Args:
+        recognizer: with a beam decoder.
+        items: with transcripts; those that cannot be used are named and left out.
+        metric: CER, WER or UER; by default WER where the decoder knows words, else the rate of the alphabet's symbols.
+        progress: told how far it is.
+
+    Attributes:
+        items: those that can be used, N of them.
+        log_probs: (T, V) of each.
+        references: what each says, as `evaluate` scores it, units separated by spaces; ``level``: what they are made of.
+        totals: reference tokens of each by the metric, (N,) int64.
+
+    Raises:
+        ConfigError: a greedy decoder, or a metric that does not fit.
+        ManifestError: no item can be used.
+    """
+
+    def __init__(self, recognizer: Recognizer, items: Sequence[Item], metric: str | None = None, progress: Progress | None = None) -> None:
+        if not isinstance(recognizer.decoder, BeamDecoder):
+            raise ConfigError("tune: the bundle decodes greedily, which has nothing to tune; name a model with decoder.lm=FILE, or decoder=beam")
+        self.recognizer, self.decoder = recognizer, recognizer.decoder
+        level, by_words = recognizer.alphabet.level, recognizer.knows_words
+        self.metric = metric or ("WER" if by_words else "CER" if level == "characters" else "UER")
+        cut = {"CER": characters, "WER": words, "UER": units}.get(self.metric)
+        if cut is None or (self.metric == "UER") != (level == "units" and not by_words):
+            raise ConfigError(f"--metric {self.metric}: does not fit an alphabet of {level}" + (" and a lexicon" if by_words else ""))
+        self._cut = cut
+        self._errors: dict[DecoderConfig, np.ndarray] = {}  # of each item that the settings were tried on, elsewhere -1
+        self._emit(items, progress or Progress(quiet=True))
+        self._tokens = [cut(reference) for reference in self.references]
+        self.totals = np.array([len(tokens) for tokens in self._tokens])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def _emit(self, items: Sequence[Item], progress: Progress) -> None:
+        self.items: list[Item] = []
+        self.log_probs: list[np.ndarray] = []
+        self.references: list[str] = []
+        self.level, references = choose_references(self.recognizer, items)
+        for item, reference, emission in zip(items, references, self.recognizer.emissions(item.source for item in items), strict=True):
+            if reference is None or emission.log_probs is None:
+                progress.line(f"left out: {item.id}: {emission.error or 'has no transcript'}")
+                continue
+            self.items.append(item)
+            self.log_probs.append(emission.log_probs)
+            self.references.append(reference if isinstance(reference, str) else " ".join(reference))
+            progress.update(f"log-probs: {len(self.items)}/{len(items)}")
+        if not self.items:
+            raise ManifestError("no item could be used for tuning")
+
+    def sayings(self) -> list[Reference]:
+        """What calibration needs of the items."""
+        return [Reference.of(item, self.recognizer.recipe.text) for item in self.items]
+
+    def read(self, config: DecoderConfig, members: Sequence[int]) -> list[str]:
+        """What some of the items say with these settings of the beam."""
+        return self._read(BeamDecoder(self.recognizer.alphabet, config, self.decoder.models), members)
+
+    def read_greedily(self) -> list[str] | None:
+        """What all items say without a beam; None where a lexicon makes words of units, which cannot be had without one."""
+        if self.recognizer.alphabet.level != self.level:
+            return None
+        return self._read(load_decoder(DecoderConfig(), self.recognizer.alphabet), range(len(self)))
+
+    def errors(self, config: DecoderConfig, members: Sequence[int]) -> np.ndarray:
+        """Errors of some of the items, (M,) int64; each is decoded with the same settings once."""
+        known = self._errors.setdefault(config, np.full(len(self), -1))
+        missing = [n for n in members if known[n] < 0]
+        if missing:
+            known[missing] = self.count_errors(self.read(config, missing), missing)
+        return known[np.asarray(members)]
+
+    def count_errors(self, texts: Sequence[str], members: Sequence[int]) -> np.ndarray:
+        """Errors of what was read against what some of the items say, (M,) int64."""
+        return np.array([editdistance.eval(self._tokens[n], self._cut(text)) for n, text in zip(members, texts, strict=True)])
+
+    def rate(self, errors: np.ndarray, members: Sequence[int]) -> float:
+        """Errors per reference token of some of the items."""
+        return float(errors.sum() / max(1, self.totals[np.asarray(members)].sum()))
+
+    def _read(self, decoder: Decoder, members: Sequence[int]) -> list[str]:
+        found = decoder.decode_all([self.log_probs[n] for n in members], threads=self.recognizer.threads)
+        return [self.recognizer.text(best) for best, *_ in found]

@@ -118,8 +118,6 @@ def size_overrides(name: str, hidden: int) -> list[str]:
 
 def fit_size(name: str, overrides: list[str], weights: float) -> tuple[int, int]:
     """The size H whose network has a number of weights nearest to the one wanted, and that number."""
-    import torch
-
     from recognizer.composition import compose
     from recognizer.models.network import Network
     from recognizer.training.corpus import collect_alphabet, training_items
@@ -129,8 +127,7 @@ def fit_size(name: str, overrides: list[str], weights: float) -> tuple[int, int]
 
     @cache
     def count(hidden: int) -> int:
-        with torch.device("meta"):  # shapes only
-            network = Network(compose([*overrides, *size_overrides(name, hidden)]).recipe, labels)
+        network = Network(compose([*overrides, *size_overrides(name, hidden)]).recipe, labels)
         return sum(parameter.numel() for parameter in network.parameters())
 
     sizes = range(STEP, 2048, STEP)

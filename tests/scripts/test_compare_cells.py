@@ -33,10 +33,12 @@ def test_the_same_items_are_drawn_every_time_and_stand_in_their_order(script, gl
     assert len(load_manifest(script.choose_items(overrides, 20, tmp_path / "a"))) == 1
 
 
-@pytest.mark.parametrize(("name", "weights"), [("lstm", 9e5), ("conv_lstm", 9e5), ("mdlstm", 3e4)])
+@pytest.mark.parametrize(("name", "weights"), [("lstm", 9e5), ("conv_lstm", 9e5), ("mdlstm", 3e4), ("gru", 2e6)])
 def test_a_network_has_nearly_the_weights_asked_for(script, glyphs, name: str, weights: float) -> None:
     own = ["features=pixels", "features.height=16", f"corpus.root={glyphs.root}", *script.OWN.get(name, [])]
-    if name != "mdlstm":
+    if name == "gru":
+        own = ["features=fbank", "model=speech_cnn_blstm", f"corpus.root={glyphs.root}", "model.cell=gru"]
+    elif name != "mdlstm":
         own += ["model=line_cnn_blstm", f"model.cell={name}"]
 
     def count(hidden: int) -> int:

@@ -13,6 +13,7 @@ from recognizer.errors import InputError
 
 Style = Literal["printed", "handwritten"]
 SIZES = (22, 40)  # of the font, pixels
+TRACKING = (0.03, 0.6)  # of the font's size; between the letters of people who write capitals only
 MISSING = "\uffff"  # no font has a glyph for it, so that it draws the one for "missing"
 
 
@@ -56,6 +57,19 @@ class Hand:
         for letter in set(text) - self._covered.keys():
             self._covered[letter] = bytes(self.font.getmask(letter)) not in self._absent
         return all(self._covered[letter] for letter in set(text))
+
+    def write_capitals(self, chance: random.Random) -> None:
+        """Write as people do who write capitals only: mostly letter by letter, up to a letter's width apart, and often low and wide.
+
+        Args:
+            chance: decides how; the hand's own is left as it is. A printed hand stays as it is, too.
+        """
+        if self.style == "printed" or chance.random() < 0.2:
+            return
+        size = self.font.size
+        self.spacing = chance.uniform(*TRACKING) * size
+        self.gap = (self.spacing + chance.uniform(0.2, 1.0) * size) / max(1.0, self.font.getlength(" "))
+        self.width = chance.uniform(0.8, 1.8)
 
     def draw(self, text: str) -> Image.Image:
         """An 8-bit grey image of the text."""

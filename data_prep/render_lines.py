@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hands", type=int, default=HANDS, help=f"combinations of font, size, slant, spacing and ink (default {HANDS})")
     parser.add_argument("--lines", type=int, default=1000, help="how many lines to draw (default 1000)")
     parser.add_argument("--words", type=int, default=4, help="most words in a line (default 4)")
-    parser.add_argument("--capitals", type=float, default=0.0, metavar="SHARE", help="share of the hands that write capitals only (default 0)")
+    parser.add_argument("--capitals", type=float, default=0.0, metavar="SHARE", help="share of the hands that write capitals only, mostly spaced")
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
@@ -48,6 +48,8 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     fonts = _fonts(options.font)
     hands = [Hand(chance, chance.choice(fonts), options.style) for _ in range(options.hands)]
     capitals = {hand for hand in range(options.hands) if options.capitals and chance.random() < options.capitals}
+    for hand in sorted(capitals):
+        hands[hand].write_capitals(random.Random(f"{options.seed} {hand}"))  # so that the others are the same whoever writes capitals
     folder = options.out / "lines"
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.lines):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.bundle import Bundle, load_bundle, save_bundle
+from recognizer.bundles import find_bundle
 from recognizer.calibrating import calibrate
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item, load_manifest
@@ -108,7 +109,7 @@ def tune_bundle(options: argparse.Namespace) -> int:
     items = load_manifest(options.manifest)
     if options.folds:
         split_folds(items, options.folds, options.seed)  # too few groups are told before anything is recognised
-    bundle = load_bundle(options.bundle)
+    bundle = load_bundle(find_bundle(options.bundle) if options.output else options.bundle)  # what is in the box is not written over
     config = override_decoder(bundle.recipe.decoder, options.decoding)
     prepare_host(options.threads)
     recognizer = Recognizer(bundle, options.device, options.precision, decoder=config, threads=options.threads)

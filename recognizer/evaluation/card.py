@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -19,7 +19,7 @@ from recognizer.evaluation.report_counts import Row, Tally, gather, measure_row,
 from recognizer.evaluation.report_data import Extra
 from recognizer.evaluation.report_items import choose_items
 from recognizer.evaluation.report_markup import interval, percent, shorten
-from recognizer.evaluation.score import PLAIN, Report, Scored, describe_resampling
+from recognizer.evaluation.score import PLAIN, ErrorRate, Report, Scored, describe_resampling, score
 from recognizer.evaluation.trust import judge
 
 BEGIN = "<!-- measured by `recognizer evaluate --card`: what stands between these two lines is written anew each time -->"
@@ -121,6 +121,9 @@ def _describe_sets(sets: Sequence[MeasuredSet], noun: str) -> Iterator[str]:
     if protocol is not None:
         yield f"* Counted by protocol {protocol.fingerprint}: {protocol.rules}."
     yield f"* In brackets: 95 % intervals, of `{sets[0].name}` from resampling {describe_resampling(sets[0].report)}; a group is a {noun}."
+    rates = "; ".join(f"{name} {_rate(r.rate, r.low, r.high)}" for name, r in _score_caseless(sets[0]).items())
+    if rates:
+        yield f"* `{sets[0].name}`, capitals and small letters taken for the same, as transcribers often do: {rates}."
     for measured in sets:
         report = measured.report
         groups = sum(g.group is not None for g in report.groups)
@@ -129,6 +132,15 @@ def _describe_sets(sets: Sequence[MeasuredSet], noun: str) -> Iterator[str]:
         if report.empty_references:
             known.append(f"{report.empty_references} of them hold nothing: {report.left_empty} came out empty, {report.made_up} symbols were made up")
         yield f"* `{measured.name}`, SHA-256 {measured.fingerprint}: {'; '.join(known)}."
+
+
+def _score_caseless(measured: MeasuredSet) -> Mapping[str, ErrorRate]:
+    """The bundle's own decoder scored without regard to case; nothing where transcripts have no case, or a protocol has its say."""
+    report = measured.report
+    if report.level != "characters" or report.protocol is not None or all(r.reference == r.reference.casefold() for r in measured.results):
+        return {}
+    folded = [replace(r, reference=r.reference.casefold(), hypothesis=r.hypothesis.casefold()) for r in measured.results]
+    return score(folded, report.level).rates
 
 
 def _render_parts(measured: MeasuredSet, tallies: Sequence[Tally], noun: str, seed: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from recognizer.alphabet import Alphabet
 from recognizer.bundle import load_bundle
+from recognizer.bundles import find_bundle
 from recognizer.composition import compose
 from recognizer.config import RecipeConfig, TrainerConfig
 from recognizer.data.audit import Audit, Auditor
@@ -30,7 +31,7 @@ def run_audit(options: argparse.Namespace) -> int:
     """Carry out the command; 1 if some item could not be trained on."""
     items = load_manifest(options.manifest)
     if options.bundle is not None:
-        bundle = load_bundle(options.bundle)
+        bundle = load_bundle(find_bundle(options.bundle))
         recipe, alphabet, budget = bundle.recipe, bundle.alphabet, TrainerConfig().batch_frames
     else:
         config = compose(options.overrides)

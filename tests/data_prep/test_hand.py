@@ -40,3 +40,26 @@ def test_same_chance_same_lines() -> None:
 def test_letters_that_a_font_lacks_are_known() -> None:
     hand = Hand(random.Random(0), None)
     assert hand.covers("abc XYZ 123") and not hand.covers("abc " + MISSING) and not hand.covers("\u4e2d")
+
+
+def test_people_who_write_capitals_set_letters_apart_low_and_wide() -> None:
+    spaced, shapes = [], []
+    for seed in range(12):
+        plain, capital = (Hand(random.Random(seed), None, "handwritten") for _ in range(2))
+        capital.write_capitals(random.Random(seed))
+        assert capital.chance.getstate() == plain.chance.getstate() and capital.slant == plain.slant and capital.pen == plain.pen
+        if capital.spacing != plain.spacing:
+            assert 0 < capital.spacing <= 0.6 * capital.font.size
+            assert capital.gap * capital.font.getlength(" ") > capital.spacing  # words stay further apart than letters
+            spaced.append(capital.spacing / capital.font.size)
+            rows, columns = np.nonzero(ink(capital, "MOMENT") > 0.4)
+            shapes.append(float(np.ptp(columns) / np.ptp(rows)))
+        else:
+            assert vars(capital).keys() == vars(plain).keys() and capital.width == plain.width
+    assert len(spaced) >= 6 and max(spaced) > 0.4 and max(shapes) > 1.5 * min(shapes)
+
+
+def test_printed_hands_are_not_changed_by_writing_capitals() -> None:
+    plain, capital = (Hand(random.Random(4), None) for _ in range(2))
+    capital.write_capitals(random.Random(4))
+    assert capital.draw("ABC").tobytes() == plain.draw("ABC").tobytes()

@@ -90,3 +90,16 @@ def test_a_folder_of_texts_and_one_of_fonts(tmp_path):
     (tmp_path / "fonts").mkdir()
     with pytest.raises(InputError, match="fonts: holds no fonts"):
         list(render_lines.read(texts, options(tmp_path, font=[tmp_path / "fonts"])))
+
+
+def test_hands_of_small_letters_are_the_same_whoever_writes_capitals(tmp_path, monkeypatch):
+    text = tmp_path / "text.txt"
+    text.write_text("so be it")
+    seen: list[list[tuple[float, float]]] = []
+    for share in (0.0, 0.3):
+        hands: list[render_lines.Hand] = []
+        monkeypatch.setattr(render_lines.Hand, "draw", lambda hand, _, into=hands: into.append(hand) or Image.new("L", (9, 9)))
+        list(render_lines.read(text, options(tmp_path, hands=20, lines=20, capitals=share, style="handwritten")))
+        seen.append([(hand.spacing, hand.width) for hand in hands])
+    changed = sum(one != two for one, two in zip(*seen, strict=True))
+    assert 1 <= changed <= 12

@@ -57,6 +57,14 @@ def test_rates_of_each_set_and_decoder(lines) -> None:
     assert any(line.endswith(wanted) for line in lines)
 
 
+def test_case_set_aside(lines) -> None:
+    assert not any("taken for the same" in line for line in lines)  # nothing is written in capitals
+    results = [Scored("1", "ABcd", "abcx", "anna"), Scored("2", "abcd", "ABCD", "bert")]
+    text = render_measured([measured("test.jsonl", results)], "", {}, "writer")
+    assert "test.jsonl`, capitals and small letters taken for the same, as transcribers often do: CER 12.5 % [0.0, 25.0]; WER 50.0 % [" in text
+    assert cells(text.splitlines(), "test.jsonl", "beam 8")[3].startswith("87.5 %")
+
+
 def test_who_is_served_worse(lines) -> None:
     assert "3 writers: CER from 12.5 % to 50.0 %, median 25.0 %; WER from 50.0 % to 100.0 %, median 100.0 %. The worst 3:" in lines
     assert cells(lines, "bert")[1:3] == ["1", "50.0 %"] and cells(lines, "anna")[2].startswith("12.5 %")

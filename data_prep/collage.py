@@ -1,0 +1,183 @@
+"""Lines composed of letters that real writers wrote: texts in capitals, say, of writers who never wrote a whole line so.
+
+A recogniser finds the letters of a manifest's lines, which are cut out and set anew, each line in the letters of one writer and, where there
+are none, of others with a similar pen: `recognizer prepare collage TRAIN.jsonl data/collage --name collage`. For training only: a line may hold
+letters of writers from other splits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from recognizer.data.manifest import Item, load_manifest
+from recognizer.data_prep.accents import SHAPES
+from recognizer.data_prep.letter_cuts import Cut, cut_letters, erase_rules
+from recognizer.data_prep.letter_line import SAME, LetterLine, Style, can_compose
+from recognizer.data_prep.letter_stock import TWINS, LetterStock, sift
+from recognizer.data_prep.texts import clean_text, read_text
+from recognizer.decoding.timing import Token
+from recognizer.errors import ConfigError, InputError
+
+CORPUS = "collage"
+LINES = 1000
+WORDS = 8
+OWN = 5  # capitals that a writer must have written to be one whose lines are composed
+TRIES = 200  # texts that are looked at for one that can be composed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the recogniser, the texts, the share of capitals and how many lines."""
+    parser.add_argument("--bundle", default="handwriting-fr", help="recogniser that finds the letters, name or folder (default handwriting-fr)")
+    parser.add_argument("--aligned", type=Path, metavar="FILE", help="what `recognizer align` wrote for the manifest as jsonl, instead of a bundle")
+    parser.add_argument("--texts", type=Path, metavar="FILE", help="text to compose stretches of (default: the manifest's lines)")
+    parser.add_argument("--words", type=int, default=WORDS, help=f"most words in a stretch of --texts (default {WORDS})")
+    parser.add_argument("--capitals", type=float, default=1.0, metavar="SHARE", help="share of the lines in capitals only (default 1)")
+    parser.add_argument("--lines", type=int, default=LINES, help=f"how many lines to compose (default {LINES})")
+
+
+def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
+    """Compose lines of the letters in the manifest ``source``, into ``OUT/lines`` as PNG, each writer in turn.
+
+    Raises:
+        ConfigError: a share that is none, or a number below 1.
+        ManifestError: the manifest cannot be read.
+        InputError: no line can be composed; a file with texts or an alignment cannot be read.
+        BundleError: no such recogniser.
+    """
+    from recognizer.features.chance import item_generator
+
+    if not 0 <= options.capitals <= 1:
+        raise ConfigError(f"--capitals {options.capitals:g}: must be from 0 to 1")
+    for name in ("lines", "words"):
+        if getattr(options, name) < 1:
+            raise ConfigError(f"--{name} {getattr(options, name)}: must be at least 1")
+    items = [item for item in load_manifest(source) if item.text]
+    texts = Texts(items, options.texts, options.words)
+    tokens = _read_tokens(options.aligned) if options.aligned else _find_tokens(options.bundle, items, options)
+    stock = gather(items, tokens, _wanted(texts.letters(), options.capitals), options)
+    writers = [writer for writer in stock.writers if options.capitals == 0 or stock.capitals_of(writer) >= OWN] or list(stock.writers)
+    if not writers:
+        raise InputError(f"{source}: not one letter could be cut out of its lines")
+    folder = options.out / "lines"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(options.lines):
+        named = f"collage_{number + 1:06d}"
+        generator = item_generator(options.seed, 0, named)
+        text = texts.draw(stock, generator.random() < options.capitals, generator)
+        writer = writers[number % len(writers)]
+        grey = LetterLine(stock, writer, Style.draw(generator), generator).compose(text)
+        path = folder / f"{number + 1:06d}.png"
+        _save(grey, path)
+        yield Item(named, path.absolute(), text=text, width=grey.shape[1], group=writer, meta={"kind": "text"})
+
+
+def gather(items: Sequence[Item], tokens: dict[str, list[Token]], wanted: set[str], options: argparse.Namespace) -> LetterStock:
+    """Cut the letters ``wanted`` out of the items that have tokens, by id; lines without a group are writers of their own."""
+    from recognizer.features.image_file import load_image
+    from recognizer.features.line import normalise_contrast, orient_polarity
+
+    cuts: list[tuple[str, Cut]] = []
+    for item in items:
+        if item.id not in tokens or not wanted & _split(item.text or ""):
+            continue
+        try:
+            grey = load_image(item.source)
+        except InputError as error:
+            options.drop(error)
+            continue
+        ink = erase_rules(normalise_contrast(orient_polarity(grey, "auto"), "stretch"))
+        cuts += [(item.group or item.id, cut) for cut in cut_letters(ink, tokens[item.id], wanted)]
+    stock = LetterStock(sift(cuts))
+    kept = sum(len(found) for owners in stock.cuts.values() for found in owners.values())
+    options.note(f"cut out {len(cuts)} letters and accents, of which {kept} look like what they are, by {len(stock.writers)} writers")
+    return stock
+
+
+class Texts:
+    """What is to be written: the texts of items, or stretches of a file of up to ``words`` words."""
+
+    def __init__(self, items: Sequence[Item], file: Path | None, words: int) -> None:
+        self.source = file
+        self.lines = [clean_text(item.text or "") for item in items] if file is None else []
+        self.words = [] if file is None else clean_text(read_text(file)).split()
+        self.most = words
+        if file is not None and not self.words:
+            raise InputError(f"{file}: holds no words")
+
+    def letters(self) -> set[str]:
+        """All that may be drawn."""
+        return set("".join(self.lines or self.words))
+
+    def draw(self, stock: LetterStock, capitals: bool, generator: np.random.Generator) -> str:
+        """One that the stock has letters for.
+
+        Raises:
+            InputError: none was found.
+        """
+        for _ in range(TRIES):
+            if self.lines:
+                text = self.lines[int(generator.integers(len(self.lines)))]
+            else:
+                start = int(generator.integers(len(self.words)))
+                text = " ".join(self.words[start : start + int(generator.integers(1, self.most + 1))])
+            text = text.upper() if capitals else text
+            if text and can_compose(text, stock):
+                return text
+        raise InputError(f"{self.source or 'the manifest'}: letters for most of the texts are missing; take more lines or other texts")
+
+
+def _wanted(letters: set[str], capitals: float) -> set[str]:
+    """What is worth cutting out: the letters to be written, bare ones, accents and twins included."""
+    large = {letter for small in letters for letter in small.upper()}
+    needed = (large if capitals else set()) | (letters if capitals < 1 else set())
+    needed |= {SAME[letter] for letter in needed if letter in SAME}
+    parts = {part for letter in needed for part in _split(letter)}
+    return (needed | parts | {TWINS[letter] for letter in parts if letter in TWINS}) - {" "}
+
+
+def _split(text: str) -> set[str]:
+    """The letters of a text, and what they are made of."""
+    return set(text) | {part for part in unicodedata.normalize("NFD", text) if part.isalnum() or part in SHAPES}
+
+
+def _find_tokens(bundle: str, items: Sequence[Item], options: argparse.Namespace) -> dict[str, list[Token]]:
+    from recognizer.aligning import align
+    from recognizer.config import DecoderConfig
+    from recognizer.pipeline import Recognizer
+
+    recognizer = Recognizer.load(bundle, decoder=DecoderConfig())
+    if recognizer.recipe.modality != "line" or recognizer.alphabet.level != "characters":
+        raise ConfigError(f"--bundle {bundle}: reads no characters from line images; take one of handwriting")
+    found = {}
+    for aligned in align(recognizer, items):
+        if aligned.transcript.error is None:
+            found[aligned.id] = list(aligned.transcript.tokens)
+        else:
+            options.drop(InputError(f"{aligned.id}: {aligned.transcript.error}"))
+    return found
+
+
+def _read_tokens(path: Path) -> dict[str, list[Token]]:
+    found = {}
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            entries = [(str(entry["symbol"]), float(entry["start"]), float(entry["end"]), entry.get("confidence")) for entry in record["tokens"]]
+            found[str(record["id"])] = [Token(*entry) for entry in entries]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(f"{path}:{number}: not a line of `recognizer align -f jsonl` with id and tokens") from None
+    return found
+
+
+def _save(grey: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    partial = path.with_name(path.name + ".partial")
+    Image.fromarray(grey).save(partial, format="PNG")
+    partial.replace(path)

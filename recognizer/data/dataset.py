@@ -141,3 +141,13 @@ class BatchReader:
         """The batches of an epoch, given as lists of item indices, in order; ends any reading begun before."""
         self._keys[:] = [[(epoch, index) for index in batch] for batch in batches]
         return iter(self._loader)
+
+    def close(self) -> None:
+        """End the processes.
+
+        They ignore the signal by which a program that ends would stop them, and it would wait for them forever.
+        """
+        iterator = self._loader._iterator
+        if iterator is not None:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]  # the loader has no public way
+            self._loader._iterator = None

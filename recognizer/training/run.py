@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -72,7 +72,7 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
         progress.line(f"resumed at epoch {learner.position.epoch + 1}, step {learner.position.step}")
     weights = sum(p.numel() for p in network.parameters())
     progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}, {config.trainer.precision}; {run_dir}")
-    with _signals() as pending:
+    with closing(learner.reader), _signals() as pending:
         _Run(learner, dev_part, alphabet, run_dir, progress, pending).go()
     return run_dir / BUNDLE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import multiprocessing
 import pickle
 from pathlib import Path
 
@@ -164,6 +165,18 @@ def test_one_reader_serves_epoch_after_epoch(dataset: TrainingItems, workers: in
     second = collect(list(reader.read([[2, 3], [0, 1]], 1)))
     assert first.keys() == second.keys() and not same(first, second)
     assert same(first, collect(list(reader.read([[3], [2], [1, 0]], 0))))
+
+
+def test_a_closed_reader_leaves_no_process(dataset: TrainingItems) -> None:
+    others = set(multiprocessing.active_children())
+    reader = BatchReader(dataset, 1)
+    batches = reader.read([[0], [1], [2]], 0)
+    next(batches)  # the others are on their way
+    started = set(multiprocessing.active_children()) - others
+    assert len(started) == 1
+    reader.close()
+    assert not started & set(multiprocessing.active_children())
+    BatchReader(dataset, 0).close()
 
 
 def test_calm_epochs_are_not_augmented(dataset: TrainingItems) -> None:

@@ -152,7 +152,7 @@ class LetterLine:
         lifts = [rise + style.slope * (left + picture.shape[1] / 2) for picture, left, rise in self.placed]
         tops = [lift + picture.shape[0] for (picture, _, _), lift in zip(self.placed, lifts, strict=True)]
         depth = max(0.0, -min(lifts), 0.0 if style.rule is None else (style.rule + 0.1) * style.capital)
-        first = min(0.0, *(left for _, left, _ in self.placed)) if self.placed else 0.0
+        first = min(0.0, *(left for _, left, _ in self.placed))
         base = above + max(style.capital, *tops)  # row of the base line
         ink = np.zeros((int(base + depth) + below + 2, int(length - first) + before + behind + 3), np.float32)
         for (picture, left, _), lift in zip(self.placed, lifts, strict=True):

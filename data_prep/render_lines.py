@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hands", type=int, default=HANDS, help=f"combinations of font, size, slant, spacing and ink (default {HANDS})")
     parser.add_argument("--lines", type=int, default=1000, help="how many lines to draw (default 1000)")
     parser.add_argument("--words", type=int, default=4, help="most words in a line (default 4)")
-    parser.add_argument("--capitals", type=float, default=0.0, metavar="SHARE", help="share of the hands that write capitals only, mostly spaced")
+    parser.add_argument("--capitals", type=float, default=0.0, metavar="SHARE", help="share of hands with capitals only, mostly spaced (default 0)")
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:

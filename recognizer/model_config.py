@@ -28,6 +28,14 @@ class Stack:
         require(1 <= self.frames <= 32, "frames", "must lie between 1 and 32")
 
 
+def _require_convolutions(channels: tuple[int, ...], **strides: tuple[int, ...]) -> None:
+    require(len(channels) > 0, "channels", "needs at least one convolution")
+    for key, values in strides.items():
+        require(len(values) == len(channels), key, "needs one number for each entry of channels")
+        require(all(v in (1, 2, 3, 4) for v in values), key, "strides lie between 1 and 4")
+    require(all(c > 0 for c in channels), "channels", "must be positive")
+
+
 @dataclass(frozen=True)
 class LineCnn:
     """Strided convolutions over a line image, then the maximum of each column (Retsinas et al. 2022)."""
@@ -39,12 +47,7 @@ class LineCnn:
     dropout: float = 0.1  # whole channels, after each convolution but the first
 
     def __post_init__(self) -> None:
-        require(len(self.channels) > 0, "channels", "needs at least one convolution")
-        for key in ("time_strides", "height_strides"):
-            values = getattr(self, key)
-            require(len(values) == len(self.channels), key, "needs one number for each entry of channels")
-            require(all(v in (1, 2, 3, 4) for v in values), key, "strides lie between 1 and 4")
-        require(all(c > 0 for c in self.channels), "channels", "must be positive")
+        _require_convolutions(self.channels, time_strides=self.time_strides, height_strides=self.height_strides)
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
 
 
@@ -60,12 +63,7 @@ class SpeechCnn:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        require(len(self.channels) > 0, "channels", "needs at least one convolution")
-        for key in ("time_strides", "frequency_strides"):
-            values = getattr(self, key)
-            require(len(values) == len(self.channels), key, "needs one number for each entry of channels")
-            require(all(v in (1, 2, 3, 4) for v in values), key, "strides lie between 1 and 4")
-        require(all(c > 0 for c in self.channels), "channels", "must be positive")
+        _require_convolutions(self.channels, time_strides=self.time_strides, frequency_strides=self.frequency_strides)
         require(self.output > 0, "output", "must be positive")
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
 

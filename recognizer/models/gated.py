@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from recognizer.models import lstm_triton
+from recognizer.models.recurrent_product import make_products, product_width
 
 Step = Callable[..., None]
 States = tuple[Tensor, ...]
@@ -65,10 +66,11 @@ Operator = Callable[..., Tensor]  # as make_operator says
 def make_operator(kernel: Kernel) -> Operator:
     """Register ``recognizer::NAME`` and return what calls it.
 
-    The call takes projected inputs (T, B, P), recurrent matrices [(R, H)] (bfloat16 ones are multiplied in that precision), element-wise
-    weights (W, H), initial states (S, B, H), zoneout shares (S, T, B, H) and factors (B, H) of the states in the recurrent products, each
-    of the last two empty (0,) for none; it returns the states (S, T+1, B, H), the initial ones in front. A dictionary as a last argument
-    is filled with the kernel's named gates (T, B, H); then nothing is learnt, and all of it runs on the CPU.
+    The call takes projected inputs (T, B, P), recurrent matrices [(R, H)], bfloat16 ones being multiplied in that precision, or kernels
+    (:class:`recognizer.models.recurrent_product.Convolved`), element-wise weights (W, H), initial states (S, B, H), zoneout shares
+    (S, T, B, H) and factors (B, H) of the states in the recurrent products, each of the last two empty (0,) for none; it returns the
+    states (S, T+1, B, H), the initial ones in front. A dictionary as a last argument is filled with the kernel's named gates (T, B, H);
+    then nothing is learnt, and all of it runs on the CPU.
     """
     both = "Tensor projected, Tensor[] matrices, Tensor weights, "
     name = f"recognizer::{kernel.name}"
@@ -121,7 +123,8 @@ def make_operator(kernel: Kernel) -> Operator:
             watched |= {name: block for name, block in zip(kernel.names, kept.split(initial.shape[2], dim=2), strict=False) if name}
             return states
         if projected.device.type != "cpu":
-            if kernel.triton and projected.is_cuda and not zones.numel() and not factors.numel() and lstm_triton.enabled():
+            dense = matrices[0].ndim == 2
+            if kernel.triton and dense and projected.is_cuda and not zones.numel() and not factors.numel() and lstm_triton.enabled():
                 pair = lstm_triton.run_lstm(projected.to(matrices[0].dtype), matrices[0], weights, initial[0], initial[1], kernel.triton)
                 return torch.stack([torch.cat([first[None], after.to(first.dtype)]) for first, after in zip(initial, pair, strict=True)])
             return _run_plain(kernel, projected, matrices, weights, initial, zones, factors)
@@ -137,7 +140,7 @@ def _outputs(kernel: Kernel, projected: Tensor, matrices: Sequence[Tensor], init
     count, _, hidden = initial.shape
     states = initial.new_empty(count, frames + 1, batch, hidden)
     kept = initial.new_empty(frames if keep else 1, batch, kernel.kept * hidden)
-    rows = sum(matrix.shape[0] for matrix in matrices)
+    rows = sum(product_width(matrix, hidden) for matrix in matrices)
     return states, kept, initial.new_empty(frames if keep and not kernel.same_gradient else 0, batch, rows)
 
 
@@ -146,16 +149,17 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     states, kept, products = _outputs(kernel, projected, matrices, initial, keep)
     states[:, 0] = initial
-    product = initial.new_empty(len(projected[0]), sum(len(matrix) for matrix in matrices))
-    parts = product.split([len(matrix) for matrix in matrices], dim=1)
-    turned = [matrix.t() for matrix in matrices]
+    multipliers = make_products(matrices, initial.shape[2], factors)
+    widths = [product_width(matrix, initial.shape[2]) for matrix in matrices]
+    product = initial.new_empty(len(projected[0]), sum(widths))
+    for multiplier, part in zip(multipliers, product.split(widths, dim=1), strict=True):
+        multiplier.write_to(part)
     before = [states[source].unbind(0) for source in kernel.sources]
-    scratch = [_Product(part, matrix, factors, len(parts) > 1) for part, matrix in zip(parts, turned, strict=True)]
     arrays = [_array(tensor) for tensor in (projected, product, states, kept, weights)]
     shares = _array(zones) if zones.numel() else None
     for t in range(len(projected)):
-        for multiply, state in zip(scratch, before, strict=True):
-            multiply(state[t])
+        for multiplier, state in zip(multipliers, before, strict=True):
+            multiplier.multiply(state[t])
         if len(products):
             products[t] = product
         kernel.forward(t, *arrays)
@@ -164,34 +168,17 @@ def _forward(
     return states, kept, products
 
 
-class _Product:
-    """One recurrent matrix times a state, into its columns of the products."""
-
-    def __init__(self, out: Tensor, matrix: Tensor, factors: Tensor, strided: bool) -> None:
-        self.out, self.matrix, self.factors = out, matrix, factors
-        low = matrix.dtype != out.dtype
-        self.direct = not low and not strided
-        self.buffer = torch.empty(out.shape, dtype=matrix.dtype) if not self.direct else out
-        self.state = torch.empty(out.shape[0], matrix.shape[0], dtype=matrix.dtype) if low or factors.numel() else None
-
-    def __call__(self, state: Tensor) -> None:
-        if self.state is not None:
-            state = self.state.copy_(state * self.factors if self.factors.numel() else state)
-        torch.mm(state, self.matrix, out=self.buffer)
-        if not self.direct:
-            self.out.copy_(self.buffer)
-
-
 def _backward(
     kernel: Kernel, d_states: Tensor, projected: Tensor, matrices: Sequence[Tensor], weights: Tensor,
     zones: Tensor, factors: Tensor, states: Tensor, kept: Tensor, products: Tensor,
 ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:  # fmt: skip
-    frames, batch, _ = projected.shape
+    frames = len(projected)
     d_projected, d_weights = torch.empty_like(projected), torch.zeros_like(weights)
     d_products = d_projected if kernel.same_gradient else torch.empty_like(products)
     after, before = d_states[:, frames].clone(), torch.zeros_like(d_states[:, 0])
-    widths = [len(matrix) for matrix in matrices]
-    steps = [part.unbind(0) for part in d_products.split(widths, dim=2)]
+    multipliers = make_products(matrices, states.shape[3], factors)
+    d_parts = d_products.split([product_width(matrix, states.shape[3]) for matrix in matrices], dim=2)
+    steps = [part.unbind(0) for part in d_parts]
     sources = [before[source] for source in kernel.sources]
     arrays = [_array(tensor) for tensor in (projected, products, states, kept, weights)]
     gradients = [_array(tensor) for tensor in (after, before, d_projected, d_products, d_weights)]
@@ -202,20 +189,13 @@ def _backward(
             stayed = shares[:, t] * gradients[0]
             gradients[0] -= stayed
         kernel.backward(t, *arrays, *gradients)
-        for step, matrix, source in zip(steps, matrices, sources, strict=True):
-            if factors.numel():
-                source += (step[t].to(matrix.dtype) @ matrix) * factors
-            elif matrix.dtype != step[t].dtype:
-                source += step[t].to(matrix.dtype) @ matrix
-            else:
-                source.addmm_(step[t], matrix)
+        for multiplier, step, source in zip(multipliers, steps, sources, strict=True):
+            multiplier.go_back(step[t], source)
         if shares is not None:
             gradients[1] += stayed
         torch.add(before, upstream[t], out=after)
-    flat = [(states[s, :-1] * factors if factors.numel() else states[s, :-1]).reshape(frames * batch, -1) for s in kernel.sources]
     d_matrices = [
-        part.reshape(frames * batch, -1).to(matrix.dtype).t() @ state.to(matrix.dtype)
-        for part, matrix, state in zip(d_products.split(widths, dim=2), matrices, flat, strict=True)
+        multiplier.learn(part, states[source, :-1]) for multiplier, part, source in zip(multipliers, d_parts, kernel.sources, strict=True)
     ]
     return d_projected, d_matrices, d_weights, after
 
@@ -225,9 +205,9 @@ def _run_plain(
 ) -> Tensor:
     states = tuple(initial.unbind(0))
     steps = [initial]
+    multipliers = make_products(matrices, initial.shape[2], factors)
     for t, frame in enumerate(projected.unbind(0)):
-        sources = [states[s] * factors if factors.numel() else states[s] for s in kernel.sources]
-        products = [(state.to(matrix.dtype) @ matrix.t()).to(frame.dtype) for state, matrix in zip(sources, matrices, strict=True)]
+        products = [each.plain(states[source]).to(frame.dtype) for each, source in zip(multipliers, kernel.sources, strict=True)]
         new = kernel.plain(frame, products, states, weights)
         states = tuple(n + zones[s, t] * (states[s] - n) for s, n in enumerate(new)) if zones.numel() else new
         steps.append(torch.stack(states))

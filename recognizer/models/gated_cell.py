@@ -47,7 +47,7 @@ class GatedCell(Recurrence):
         return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
     def matrices(self) -> list[Tensor]:
-        """Recurrent matrices [(R, H)]."""
+        """Recurrent matrices [(R, H)], or kernels."""
         return [self.weight_hh_l0]
 
     def weights(self) -> Tensor:
@@ -89,11 +89,11 @@ def run_gated(
 ) -> Tensor:  # fmt: skip
     """Run an operator over projected frames (T, B, P) with zoneout and recurrent dropout; the states after each frame, (S, B, T, H).
 
-    The recurrent products are in autocast's precision, all else in that of the weights. ``watched`` is handed on to the operator.
+    Products with recurrent matrices are in autocast's precision, all else in that of the weights. ``watched`` is handed on to the operator.
     """
     own, device = weights.dtype, projected.device.type
     if torch.is_autocast_enabled(device):
-        matrices = [matrix.to(torch.get_autocast_dtype(device)) for matrix in matrices]
+        matrices = [matrix.to(torch.get_autocast_dtype(device)) if matrix.ndim == 2 else matrix for matrix in matrices]
     initial = torch.stack([tensor.to(own) for tensor in state])
     count, batch, hidden = initial.shape
     zones = factors = initial.new_empty(0)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognizer.config import CellSettings
-from recognizer.models.conv_recurrence import conv_recurrence
+from recognizer.models.cells.peephole import OPERATOR
+from recognizer.models.gated_cell import run_gated, watch_gated
 from recognizer.models.recurrence import Pass, Recurrence, State, last_states
 from recognizer.strict import require
 
@@ -29,7 +30,8 @@ class Cell(Recurrence):
     for each channel and position; they start at zero. Positions are mel bands or rows of a line.
 
     A frame holds channel after channel, each with all its positions: entry ``c * P + p``. Features lie so (bands, then their differences),
-    and two directions joined are again a map, of twice the channels: layers can be stacked at any depth.
+    and two directions joined are again a map, of twice the channels: layers can be stacked at any depth. It is the peephole LSTM whose
+    recurrent matrix is made of convolutions.
 
     Args:
         inputs: D, a multiple of P.
@@ -50,8 +52,7 @@ class Cell(Recurrence):
         require(fits, "model.recurrent.positions", f"{positions} must divide the {inputs} entries of a frame and model.hidden={hidden}: "
             f"the number of mel bands or rows, {math.gcd(inputs, hidden)} or a divisor of it")  # fmt: skip
         channels, below = hidden // positions, inputs // positions
-        self.positions, self.channels, self.size = positions, channels, kernel
-        self.zoneout, self.recurrent_dropout = settings.zoneout, settings.recurrent_dropout
+        self.positions, self.channels, self.settings = positions, channels, settings
         self.input_kernel = nn.Parameter(torch.empty(4 * channels, below, kernel))  # gates i, f, g, o
         self.hidden_kernel = nn.Parameter(torch.empty(4 * channels, channels, kernel))
         self.bias = nn.Parameter(torch.empty(4 * channels))
@@ -63,48 +64,29 @@ class Cell(Recurrence):
 
     def initial(self, frames: Tensor) -> State:
         """Hidden and cell state (B, H), zero."""
-        dtype = torch.float64 if self.bias.dtype == torch.float64 else torch.float32
-        zeros = torch.zeros(frames.shape[0], self.hidden, dtype=dtype, device=frames.device)
-        return zeros, zeros.clone()
+        return (self.bias.new_zeros(frames.shape[0], self.hidden),) * 2
 
     def forward(
         self, frames: Tensor, lengths: Tensor, state: State | None = None, carry: bool = False,
         below: Tensor | None = None, gaps: Tensor | None = None,
     ) -> Pass:  # fmt: skip
         """See :meth:`Recurrence.forward`; ``below`` and ``gaps`` are not read. All but the convolution of the inputs is float32 under autocast."""
-        hidden, cell = self.initial(frames) if state is None else state
-        outputs, cells, _ = self._run(frames, hidden, cell)
-        return Pass(outputs, (last_states(outputs, hidden, lengths), last_states(cells, cell, lengths)) if carry else None)
+        state = self.initial(frames) if state is None else state
+        states = run_gated(OPERATOR, self._project(frames), [self.hidden_kernel], self._weights(), state, self.settings, self.training)
+        final = tuple(last_states(every, before, lengths) for every, before in zip(states, state, strict=True)) if carry else None
+        return Pass(states[0], final)
 
     def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
         """As :class:`Recurrence` says."""
-        with torch.no_grad():
-            outputs, cells, gates = self._run(frames, *self.initial(frames))
-        return dict(zip("ifgo", gates.unbind(2), strict=True)) | {"c": cells, "h": outputs}
+        return watch_gated(OPERATOR, self._project(frames), [self.hidden_kernel], self._weights(), self.initial(frames), self.settings)
 
-    def _run(self, frames: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Hidden and cell states (B, T, H), and the gates i, f, g, o (B, T, 4, H)."""
+    def _project(self, frames: Tensor) -> Tensor:
+        """(B, T, D) to (T, B, 4H)."""
         batch, steps, _ = frames.shape
-        shape = (self.channels, self.positions)
         maps = frames.transpose(0, 1).reshape(steps * batch, -1, self.positions)
-        drives = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.size // 2).to(hidden.dtype)
-        peepholes = None if self.peepholes is None else self.peepholes.to(hidden.dtype)
-        outputs, cells, gates = conv_recurrence(
-            drives.view(steps, batch, 4, *shape), hidden.view(batch, *shape), cell.view(batch, *shape), self.hidden_kernel.to(hidden.dtype),
-            peepholes, self._draw_kept(hidden), self._draw_zones(hidden, steps),
-        )  # fmt: skip
-        return outputs.flatten(2).transpose(0, 1), cells.flatten(2).transpose(0, 1), gates.flatten(3).transpose(0, 1)
+        drives = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.input_kernel.shape[2] // 2)
+        return drives.reshape(steps, batch, 4 * self.hidden)
 
-    def _draw_kept(self, hidden: Tensor) -> Tensor | None:
-        if not self.training or self.recurrent_dropout == 0:
-            return None
-        kept = (torch.rand_like(hidden) >= self.recurrent_dropout).to(hidden.dtype) / (1 - self.recurrent_dropout)
-        return kept.view(-1, self.channels, self.positions)
-
-    def _draw_zones(self, hidden: Tensor, steps: int) -> Tensor | None:
-        if self.zoneout == 0:
-            return None
-        shape = (2, steps, hidden.shape[0], self.channels, self.positions)
-        if not self.training:
-            return hidden.new_full((), self.zoneout).expand(shape)
-        return (torch.rand(shape, device=hidden.device) < self.zoneout).to(hidden.dtype)
+    def _weights(self) -> Tensor:
+        """Peepholes of i, f and o, (3, H)."""
+        return self.bias.new_zeros(3, self.hidden) if self.peepholes is None else self.peepholes.flatten(1)

@@ -122,7 +122,9 @@ class Cell(GatedCell):
 
     def project(self, frames: Tensor, below: Tensor | None, gaps: Tensor | None) -> Tensor:
         """(T, B, D) to (T, B, 4H), or with ``below`` to (T, B, 6H): the depth gate's block and ``below`` itself come last."""
+        width = 4 * self.hidden
+        projected = functional.linear(frames, self.weight_ih_l0[:width], self.bias_l0[:width])
         if below is None:
-            return functional.linear(frames, self.weight_ih_l0[: 4 * self.hidden], self.bias_l0[: 4 * self.hidden])
-        projected = functional.linear(frames, self.weight_ih_l0, self.bias_l0)
-        return torch.cat([projected.to(below.dtype), below], dim=2)
+            return projected
+        depth = functional.linear(frames, self.weight_ih_l0[width:], self.bias_l0[width:])  # apart, both results stay in the cache: 2/3 of the time
+        return torch.cat([projected.to(below.dtype), depth.to(below.dtype), below], dim=2)

@@ -11,7 +11,8 @@ from torch import Tensor
 from recognizer.config import CellSettings
 from recognizer.errors import ConfigError
 from recognizer.models.cells.conv_lstm import Cell
-from recognizer.models.conv_recurrence import conv_recurrence
+from recognizer.models.cells.peephole import KERNEL, OPERATOR
+from recognizer.models.gated import _run_plain
 from recognizer.models.recurrence import Pass, Recurrence, State
 from tests.models.cells import properties
 
@@ -76,35 +77,46 @@ def test_equals_the_equations_forward_and_backward(peepholes: bool, kernel: int)
 @pytest.mark.parametrize("peepholes", [True, False])
 def test_gradcheck_with_dropout_and_zoneout(peepholes: bool) -> None:
     torch.manual_seed(4)
-    shape = (2, CHANNELS, POSITIONS)
-    drives, hidden, cell = torch.randn(3, 2, 4, *shape[1:]).double(), torch.randn(shape).double(), torch.randn(shape).double()
-    kernel, weights = torch.randn(4 * CHANNELS, CHANNELS, 3).double(), torch.randn(3, *shape[1:]).double() if peepholes else None
-    kept, zones = (torch.rand(shape) > 0.5).double() * 2, torch.rand(2, 3, *shape).double()
-    arguments = tuple(None if tensor is None else tensor.requires_grad_() for tensor in (drives, hidden, cell, kernel, weights))
-    assert torch.autograd.gradcheck(lambda *given: conv_recurrence(*given)[:2], (*arguments, None, None))
-    assert torch.autograd.gradcheck(lambda *given: conv_recurrence(*given)[:2], (*arguments, kept, zones))
+    shape = (2, HIDDEN)
+    drives, initial = torch.randn(3, 2, 4 * HIDDEN).double(), torch.randn(2, *shape).double()
+    kernel, weights = torch.randn(4 * CHANNELS, CHANNELS, 3).double(), torch.randn(3, HIDDEN).double() * peepholes
+    factors, zones = (torch.rand(shape) > 0.5).double() * 2, torch.rand(2, 3, *shape).double()
+    arguments = tuple(tensor.requires_grad_() for tensor in (drives, kernel, weights, initial))
+    for chance in ((zones.new_empty(0),) * 2, (zones, factors)):
+        assert torch.autograd.gradcheck(lambda d, k, w, i, chance=chance: OPERATOR(d, [k], w, i, *chance), arguments)
 
 
 def test_dropout_and_zoneout_follow_their_equations(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = make(zoneout=0.3, recurrent_dropout=0.4)
     frames, lengths = properties.draw_batch(INPUTS)
     state = properties.draw_state(cell, frames)
-    drawn = {}
-    for name in ("_draw_kept", "_draw_zones"):
-        monkeypatch.setattr(cell, name, lambda *given, name=name: drawn.setdefault(name, getattr(Cell, name)(cell, *given)))
+    drawn: list[Tensor] = []
+    bernoulli = torch.bernoulli
+    monkeypatch.setattr(torch, "bernoulli", lambda share: drawn.append(bernoulli(share)) or drawn[-1])
     own = cell(frames, lengths, state, carry=True)
-    kept, zones = drawn["_draw_kept"], drawn["_draw_zones"]
+    monkeypatch.undo()
+    zones, kept = drawn[0].unflatten(3, (CHANNELS, POSITIONS)), drawn[1].unflatten(1, (CHANNELS, POSITIONS)) / 0.6
     assert set(kept.unique().tolist()) == {0.0, 1 / 0.6} and set(zones.unique().tolist()) == {0.0, 1.0}
     assert kept.shape == (4, CHANNELS, POSITIONS) and zones.shape == (2, 8, 4, CHANNELS, POSITIONS)
     other = step_through(cell, frames, lengths, state, kept, zones)
     properties.close(own.outputs[0, :7], other.outputs[0, :7])
     properties.close(own.state, other.state)
-    monkeypatch.undo()
     cell.eval()
     own = cell(frames, lengths, state, carry=True)
     other = step_through(cell, frames, lengths, state, zones=torch.full((2, 8), 0.3, dtype=torch.float64))
     properties.close(own.outputs[0, :7], other.outputs[0, :7])
     properties.close(own.state, other.state)
+
+
+def test_plain_steps_are_the_compiled_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on other devices, here on the CPU, with zoneout and recurrent dropout."""
+    cell = make(zoneout=0.2, recurrent_dropout=0.4)
+    frames, lengths = properties.draw_batch(INPUTS)
+    torch.manual_seed(4)
+    compiled = cell(frames, lengths, carry=True)
+    monkeypatch.setattr("recognizer.models.cells.conv_lstm.OPERATOR", lambda *arguments: _run_plain(KERNEL, *arguments))
+    torch.manual_seed(4)
+    properties.compare_gradients(cell, compiled, cell(frames, lengths, carry=True), lengths, [])
 
 
 def test_a_frame_holds_channel_after_channel() -> None:

@@ -271,6 +271,7 @@ class TrainerConfig:
     weight_decay: float = 0.01
     clip: float = 5.0  # largest gradient norm; 0: no limit
     weight_noise: float = 0.0  # standard deviation of the noise added to weights (Graves 2013)
+    consistency: float = 0.0  # weight of the divergence between two noisy views of each item (Yao et al. 2025); 0: one view
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     warmup_steps: int = 200
     plateau_patience: int = 3  # epochs without progress before the rate falls
@@ -279,7 +280,7 @@ class TrainerConfig:
     minutes: float = 0.0  # stop after this much training time, evaluating and saving as usual; 0: no limit
     patience: int = 0  # epochs without progress before training stops; 0: never
     batch_items: int = 16  # most utterances or lines in a batch
-    batch_frames: int = 24_000  # most feature frames (pixel columns) in a padded batch, before rounding up by an eighth at most: the memory budget
+    batch_frames: int = 24_000  # most frames (pixel columns) in a padded batch, and an eighth at most: the memory budget; two for consistency
     accumulate: int = 1  # batches per optimiser step
     curriculum: bool = False  # first epoch from short to long (Amodei et al. 2016)
     calm_epochs: int = 0  # first epochs without dropout and augmentation: CTC leaves its all-blank plateau sooner on clean input
@@ -297,7 +298,7 @@ class TrainerConfig:
         positive = ("learning_rate", "epochs", "batch_items", "batch_frames", "accumulate", "evaluate_every", "plateau_patience")
         for key in positive:
             require(getattr(self, key) > 0, key, "must be positive")
-        never_negative = ("weight_decay", "clip", "weight_noise", "warmup_steps", "calm_epochs", "minutes", "patience",
+        never_negative = ("weight_decay", "clip", "weight_noise", "consistency", "warmup_steps", "calm_epochs", "minutes", "patience",
             "checkpoint_minutes", "workers", "threads", "overfit")
         for key in never_negative:
             require(getattr(self, key) >= 0, key, "cannot be negative")

@@ -19,6 +19,7 @@ from recognizer.models.attention import SelfAttention
 from recognizer.models.network import Network
 from recognizer.models.recurrence import Recurrence
 from recognizer.models.sequence_dropout import SequenceDropout
+from recognizer.training.consistency import divergences
 from recognizer.training.corpus import Part
 from recognizer.training.loss import ctc_losses
 from recognizer.training.optimiser import Schedule, build_optimiser
@@ -85,6 +86,11 @@ class Learner:
         """Whether the current epoch goes without dropout and augmentation."""
         return self.position.epoch < self.config.trainer.calm_epochs
 
+    @property
+    def views(self) -> int:
+        """How often the current epoch's batches hold each item."""
+        return 2 if self.config.trainer.consistency and not self.calm else 1
+
     def plan(self) -> list[list[int]]:
         """The batches of the current epoch, as lists of item indices."""
         trainer, epoch = self.config.trainer, self.position.epoch
@@ -131,28 +137,32 @@ class Learner:
         # dropout and weight noise follow from the place in training alone, which is what makes resuming exact
         torch.manual_seed(int(item_generator(self.config.seed, self.position.epoch, str(number), "step").integers(2**62)))
         model, trainer = self.config.model, self.config.trainer
-        moved = batch.to(self.device)
+        moved, views = batch.to(self.device), self.views
         features, lengths = self.network.features(moved.inputs, moved.lengths)
-        features = self._mask(features, lengths, batch)
+        features = torch.cat([self._mask(features, lengths, batch, view) for view in range(views)])
+        seen = moved.repeat(views)
         with weight_noise(self.network, trainer.weight_noise):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
-                log_probs, auxiliary, frames = self.network.encode(features, lengths)
+                log_probs, auxiliary, frames = self.network.encode(features, lengths.repeat(views))
             labels = int(batch.target_lengths.clamp(min=1).sum())  # where nothing is said, one blank is a label
-            total = ctc_losses(log_probs, frames, moved).sum()
+            total = ctc_losses(log_probs, frames, seen).sum() / views
             objective = total
             if auxiliary is not None:
-                objective = (1 - model.auxiliary) * total + model.auxiliary * ctc_losses(auxiliary, frames, moved).sum()
+                objective = (1 - model.auxiliary) * total + model.auxiliary * ctc_losses(auxiliary, frames, seen).sum() / views
+            if views == 2:
+                objective = objective + trainer.consistency * divergences(log_probs, frames).sum()
             (objective / (labels * trainer.accumulate)).backward()
         tally.loss += float(total.detach())
         tally.labels += labels
         tally.items += len(batch.ids)
         tally.frames += int(lengths.sum())
 
-    def _mask(self, features: torch.Tensor, lengths: torch.Tensor, batch: Batch) -> torch.Tensor:
+    def _mask(self, features: torch.Tensor, lengths: torch.Tensor, batch: Batch, view: int) -> torch.Tensor:
         augment, settings = self.config.augment, self.config.features
         if self.calm or not isinstance(augment, AudioAugment) or not isinstance(settings, AudioFeatures):
             return features
-        generators = [item_generator(self.config.seed, self.position.epoch, item_id, "mask") for item_id in batch.ids]
+        purpose = "mask" if view == 0 else "mask of the second view"
+        generators = [item_generator(self.config.seed, self.position.epoch, item_id, purpose) for item_id in batch.ids]
         bands = features.shape[2] // (1 + settings.deltas) - int(settings.energy)
         return mask_spectrogram(features, lengths, generators, augment, settings.hop_ms / 1000, bands)
 

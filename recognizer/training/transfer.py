@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from recognizer.alphabet import BLANK, Alphabet
@@ -19,7 +20,9 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
     """Copy a bundle's weights and feature statistics into a fresh network; return a line that says what was taken.
 
     Output rows go over symbol by symbol: those of symbols (and the blank) that both alphabets have are kept, the others
-    stay as they were initialised. How line images are cleaned may differ; the statistics are the bundle's all the same.
+    stay as they were initialised. A deeper encoder may grow out of a shallower one: its first layers are the bundle's, the
+    layers above and the output they feed begin anew (layer by layer, Zeyer et al. 2017). How line images are cleaned may
+    differ; the statistics are the bundle's all the same.
 
     Raises:
         TrainingError: the bundle has other features or another network.
@@ -30,8 +33,12 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
     ours = network.state_dict()
     labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}
     shared = [(label, labels[s]) for label, s in enumerate((BLANK, *alphabet.symbols)) if s in labels]
+    depth = source.recipe.model.layers
+    grown = 0 < depth < config.model.layers
     for name, tensor in ours.items():
         theirs = source.weights.get(name)
+        if grown and _above(name, depth):
+            continue
         if name.startswith(_OUTPUTS):
             if theirs is not None and theirs.shape[1:] == tensor.shape[1:]:
                 for label, other in shared:
@@ -43,7 +50,15 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
             raise TrainingError(f"init={bundle}: {name} of this run has shape {shape}, the bundle {found}; use the bundle's model settings")
         tensor.copy_(theirs)
     network.load_state_dict(ours)
+    if grown:
+        return f"started from {bundle}: its {depth} layers with {config.model.layers - depth} new above; the output begins anew"
     return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows"
+
+
+def _above(name: str, depth: int) -> bool:
+    """Whether a weight belongs to what stands on the first ``depth`` recurrent layers."""
+    part = re.match(r"encoder\.(?:layers|highways)\.(\d+)\.", name)
+    return int(part[1]) >= depth if part else name.startswith(("encoder.attention.", "output."))
 
 
 def _same_features(theirs: Features, ours: Features) -> bool:

@@ -22,7 +22,7 @@ PLAIN = {"trainer.optimiser": "sgd", "trainer.momentum": 0.0, "trainer.weight_de
     "trainer.learning_rate": 0.5, "trainer.warmup_steps": 0}  # fmt: skip
 NOISY_SPEECH = {
     "augment": {"kind": "audio", "speed": [0.9, 1.1], "gain_db": [-6, 6], "noise": 0.5, "time_masks": 1, "frequency_masks": 1},
-    "model.dropout": 0.3, "trainer.weight_noise": 0.02, "trainer.average": 0.9, "trainer.accumulate": 2,
+    "model.dropout": 0.3, "trainer.weight_noise": 0.02, "trainer.average": 0.9, "trainer.accumulate": 2, "trainer.consistency": 0.2,
 }  # fmt: skip
 NOISY_LINES = {
     "augment": {"kind": "line", "scale": 0.1, "shear": 0.2, "noise": 0.05, "thickness": 0.3},

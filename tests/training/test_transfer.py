@@ -43,6 +43,18 @@ def test_an_auxiliary_output_that_the_bundle_lacks_stays_fresh(line_run, glyphs,
     assert torch.equal(network.output.weight, load_bundle(line_run / "bundle").weights["output.weight"])
 
 
+def test_a_deeper_encoder_grows_out_of_a_shallower_one(line_run, glyphs, tmp_path) -> None:
+    bundle, config = load_bundle(line_run / "bundle"), glyphs.config(tmp_path, {"model.layers": 3, "model.attention": 2})
+    network = Network(config.recipe, 5)
+    fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    line = start_from(str(line_run / "bundle"), config, bundle.alphabet, network)
+    assert line.endswith("its 1 layers with 2 new above; the output begins anew")
+    new = ("encoder.layers.1.", "encoder.layers.2.", "encoder.attention.", "output.")
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, fresh[name] if name.startswith(new) else bundle.weights[name]), name
+    assert any(name.startswith("encoder.layers.0.") for name in fresh)
+
+
 def test_pictures_may_be_cleaned_otherwise(line_run, glyphs, tmp_path) -> None:
     config = glyphs.config(tmp_path, {"features.contrast": "background", "features.deskew": True})
     network = Network(config.recipe, 5)
@@ -55,7 +67,7 @@ def test_pictures_may_be_cleaned_otherwise(line_run, glyphs, tmp_path) -> None:
     [
         ({"features.height": 20}, "its features differ from this run's"),
         ({"model.hidden": 20}, r"encoder\..*has shape .*use the bundle's model settings"),
-        ({"model.layers": 2}, r"encoder\.layers\.1.*the bundle lacks it"),
+        ({"model.cell": "peephole"}, r"encoder\.layers\.0.*the bundle lacks it"),
     ],
 )
 def test_what_does_not_fit_is_refused_and_named(line_run, glyphs, tmp_path, changes, words: str) -> None:

@@ -23,13 +23,13 @@ from bench_common import Row, describe_machine, in_fresh_process, report
 CELLS = ("lstm", "lstm_1997", "peephole", "coupled", "gru", "slstm", "layer_norm", "rnn")
 TASKS = ("distractors", "reber", "adding")
 NOTES = (
-    "distractors, adding: solved: the last 10 training batches, all of sequences never seen before, and then every sequence of the test within 0.2",
-    "(adding: 0.04) of its target, as in the paper, whose test has 10,000 sequences of distractors; wrong_%: of the test, a tenth of it where the",
-    "batches were not; one who guesses between two symbols gets all wrong. reber: ten test streams without reset; wrong_%: of predictions of a",
-    "string's last but one symbol, which is the second one again (one who guesses gets half); a prediction is right if each symbol that may",
-    "follow is likelier than all that may not; until_mistake: symbols before the first wrong prediction, mean of the streams; solved: no mistake",
-    "at all; good: more than 1,000 symbols until one, as in the paper. c_*: mean |c| in the test streams. trained_on: sequences, for reber symbols.",
-    "rnn: tanh without gates. cpu_s: training, processor time.",
+    "distractors: solved: the last 10 training batches, all of sequences never seen before, and then every sequence of the test within 0.2",
+    "of its target; the paper's test has 10,000. adding: the 2,000 most recent training sequences within 0.04, as in the paper. wrong_%: of the",
+    "test, a tenth of it where they were not; one who guesses between two symbols gets all wrong. reber: ten test streams without reset; wrong_%:",
+    "of predictions of a string's last but one symbol, which is the second one again (one who guesses gets half); a prediction is right if each",
+    "symbol that may follow is likelier than all that may not; until_mistake: symbols before the first wrong prediction, mean of the streams;",
+    "solved: no mistake at all; good: more than 1,000 symbols until one, as in the paper. c_*: mean |c| in the test streams. trained_on:",
+    "sequences, for reber symbols. rnn: tanh without gates. cpu_s: training, processor time.",
 )
 
 

@@ -1,4 +1,7 @@
-"""What a recurrence multiplies its state with in every frame: a matrix, or kernels that are convolved over positions."""
+"""What a recurrence multiplies its state with in every frame: a matrix, or kernels that are convolved over positions.
+
+An object goes one way, forward or back: its buffers are those of the way that it went first.
+"""
 
 from __future__ import annotations
 

@@ -126,6 +126,14 @@ def test_a_short_lag_is_learnt_and_the_lesson_ends(here, tmp_path) -> None:
     assert all(point[2] == 1 for point in row["curve"][-10:]) and row["curve"][-11][2] < 1
 
 
+def test_sums_are_learnt_when_two_thousand_in_a_row_were_right(here) -> None:
+    lesson = here.lag_training.LagLesson("adding", "gru", 1, settings(here, batch=300, lag=20, test=10))
+    lesson.curve = [[300.0, 0.2, 0.9]] + [[300.0, 0.0, 1.0]] * 6
+    assert not lesson.knows() and lesson.test()["solved"] == "no"
+    lesson.curve.append([300.0, 0.0, 1.0])
+    assert lesson.knows() and lesson.test()["solved"] == "yes"
+
+
 @pytest.mark.parametrize(("task", "cell"), [("distractors", "gru"), ("adding", "lstm"), ("reber", "lstm_1997"), ("reber", "slstm"), ("reber", "rnn")])
 def test_an_interrupted_lesson_ends_as_if_it_had_not_been(here, tmp_path, monkeypatch, task, cell) -> None:
     training = here.lag_training

@@ -134,6 +134,12 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     pack.add_argument("output", metavar="DIR", help="folder of the small one")
     pack.set_defaults(run=_pack)
 
+    average = commands.add_parser("average", help="one recogniser from several that started from the same weights: their mean")
+    average.add_argument("bundles", nargs="+", metavar="BUNDLE", help="two or more; settings and decoder are those of the first")
+    average.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the mean")
+    average.add_argument("--shares", type=_shares, metavar="A,B,...", help="how much each counts (default: all alike)")
+    average.set_defaults(run=_average)
+
     train = commands.add_parser("train", help="train a recogniser; takes Hydra overrides such as corpus.root=DIR trainer.epochs=20")
     train.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings; see `recognizer train --show`")
     train.add_argument("-m", "--multirun", action="store_true", help="run every combination of comma-separated values")
@@ -187,6 +193,16 @@ def _count(word: str) -> int:
     return int(word)
 
 
+def _shares(word: str) -> list[float]:
+    try:
+        shares = [float(part) for part in word.split(",")]
+    except ValueError:
+        shares = []
+    if not shares or not all(0 < share < float("inf") for share in shares):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a list of positive numbers such as 2,1")
+    return shares
+
+
 def _transcribe(options: argparse.Namespace) -> int:
     with quick_imports():
         from recognizer.transcription import transcribe_files
@@ -237,6 +253,12 @@ def _pack(options: argparse.Namespace) -> int:
     from recognizer.packing import pack_bundle
 
     return pack_bundle(options)
+
+
+def _average(options: argparse.Namespace) -> int:
+    from recognizer.averaging import average_bundles
+
+    return average_bundles(options)
 
 
 def _train(options: argparse.Namespace) -> int:

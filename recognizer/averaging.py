@@ -1,0 +1,73 @@
+"""`recognizer average`: one recogniser from several of a family, by the mean of their weights."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from recognizer.bundle import Bundle, load_bundle, save_bundle
+from recognizer.bundles import find_bundle
+from recognizer.data.provenance import TRAINED_ON, Provenance
+from recognizer.errors import BundleError
+
+
+def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | None = None) -> None:
+    """Write the mean of bundles whose training began at the same weights (Wortsman et al. 2022, "Model soups").
+
+    Runs that went different ways from one start often lie in one valley, and its middle makes fewer mistakes than either; of
+    runs that began apart the mean is worth nothing. Settings, card, and models of the decoder are those of the first bundle. What
+    any of them was trained on, the mean was.
+
+    Args:
+        bundles: two or more, with the same alphabet, features and network.
+        folder: of the new bundle.
+        shares: how much each counts; None: all alike.
+
+    Raises:
+        BundleError: they do not fit together; the message names the first that differs.
+    """
+    first, shares = bundles[0], shares or [1.0] * len(bundles)
+    for bundle in bundles[1:]:
+        _check_kin(first, bundle)
+    weights = {}
+    for name, tensor in first.weights.items():
+        weights[name] = tensor
+        if tensor.is_floating_point():
+            parts = (share * bundle.weights[name].float() for share, bundle in zip(shares, bundles, strict=True))
+            weights[name] = sum(parts, start=0 * tensor.float()) / sum(shares)
+    files = {name: first.folder / name for name in first.others}
+    with tempfile.TemporaryDirectory() as temporary:
+        if any(TRAINED_ON in bundle.others for bundle in bundles):
+            files[TRAINED_ON] = Path(temporary) / TRAINED_ON
+            files[TRAINED_ON].write_text(_unite(bundles).to_text(), encoding="utf-8")
+        save_bundle(folder, first.recipe, first.alphabet, weights, first.card(), files)
+
+
+def _check_kin(first: Bundle, other: Bundle) -> None:
+    shapes, theirs = ({name: tuple(tensor.shape) for name, tensor in bundle.weights.items()} for bundle in (first, other))
+    for what, same in (
+        ("alphabet", first.alphabet == other.alphabet), ("features", first.recipe.features == other.recipe.features), ("network", shapes == theirs)
+    ):  # fmt: skip
+        if not same:
+            raise BundleError(f"{other.folder}: its {what} is not that of {first.folder}; only recognisers of one family have a mean")
+
+
+def _unite(bundles: Sequence[Bundle]) -> Provenance:
+    whole = Provenance()
+    for bundle in bundles:
+        if TRAINED_ON in bundle.others:
+            whole |= Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
+    return whole
+
+
+def average_bundles(options: argparse.Namespace) -> int:
+    """Carry out the command."""
+    if len(options.bundles) < 2:
+        raise BundleError(f"{options.bundles[0]}: a mean is of two bundles or more")
+    if options.shares and len(options.shares) != len(options.bundles):
+        raise BundleError(f"--shares: {len(options.shares)} numbers for {len(options.bundles)} bundles; give one for each")
+    average([load_bundle(find_bundle(name)) for name in options.bundles], Path(options.output), options.shares)
+    print(options.output)
+    return 0

@@ -1,0 +1,85 @@
+"""The mean of bundles: entry by entry, with what all of them were trained on; what does not fit is refused by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from recognizer.alphabet import Alphabet
+from recognizer.averaging import average
+from recognizer.bundle import load_bundle, save_bundle
+from recognizer.cli import main
+from recognizer.config import AudioFeatures, DecoderConfig, RecipeConfig
+from recognizer.data.provenance import TRAINED_ON, Provenance
+
+RECIPE = RecipeConfig(AudioFeatures(kind="fbank"))
+SEEN = {"a": Provenance(frozenset({"0" * 12}), frozenset({"d" * 12})), "b": Provenance(frozenset({"1" * 12}))}
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Path:
+    """Bundles a and b, the second rounded to bfloat16, and lm.txt for the decoder of the first."""
+    (tmp_path / "lm.txt").write_text("a model")
+    for name, value, dtype in (("a", 1.0, torch.float32), ("b", 4.0, torch.bfloat16)):
+        weights = {"w": torch.full((2, 3), value, dtype=dtype), "mean": torch.tensor([value]), "count": torch.tensor([7])}
+        write(tmp_path, name, weights, RECIPE if name == "b" else replace(RECIPE, decoder=DecoderConfig(kind="beam", lm="lm.txt")))
+    return tmp_path
+
+
+def write(folder: Path, name: str, weights: dict[str, torch.Tensor], recipe: RecipeConfig = RECIPE, symbols: tuple[str, ...] = ("x", "y")) -> None:
+    files = {}
+    if name in SEEN:
+        files[TRAINED_ON] = folder / f"{name}.seen"
+        files[TRAINED_ON].write_text(SEEN[name].to_text())
+    if recipe.decoder.lm:
+        files[recipe.decoder.lm] = folder / recipe.decoder.lm
+    save_bundle(folder / name, recipe, Alphabet(symbols), weights, f"# {name}\n", files)
+
+
+def test_the_mean_is_that_of_every_entry_and_all_else_is_the_firsts(family: Path) -> None:
+    average([load_bundle(family / name) for name in "ab"], family / "mean")
+    mean = load_bundle(family / "mean")
+    assert torch.equal(mean.weights["w"], torch.full((2, 3), 2.5)) and mean.weights["mean"] == 2.5
+    assert torch.equal(mean.weights["count"], torch.tensor([7]))
+    assert mean.recipe == load_bundle(family / "a").recipe and mean.card() == "# a\n"
+    assert (family / "mean" / "lm.txt").read_text() == "a model"
+    assert Provenance.parse((family / "mean" / TRAINED_ON).read_text()) == SEEN["a"] | SEEN["b"]
+
+
+def test_shares_weigh(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["average", str(family / "a"), str(family / "b"), "--shares", "2,1", "-o", str(family / "mean")]) == 0
+    assert capsys.readouterr().out == f"{family / 'mean'}\n"
+    assert torch.equal(load_bundle(family / "mean").weights["w"], torch.full((2, 3), 2.0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"symbols": ("x", "z")}, "alphabet"),
+        ({"recipe": RecipeConfig(AudioFeatures(kind="fbank", bins=40))}, "features"),
+        ({"weights": {"w": torch.zeros(3, 2), "mean": torch.zeros(1), "count": torch.tensor([7])}}, "network"),
+        ({"weights": {"w": torch.zeros(2, 3), "mean": torch.zeros(1)}}, "network"),
+    ],
+)
+def test_strangers_are_refused(family: Path, capsys: pytest.CaptureFixture[str], changes: dict, what: str) -> None:
+    weights = {"w": torch.zeros(2, 3), "mean": torch.zeros(1), "count": torch.tensor([7])}
+    write(family, "c", **({"weights": weights} | changes))
+    assert main(["average", str(family / "a"), str(family / "b"), str(family / "c"), "-o", str(family / "mean")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"recognizer: {family / 'c'}: its {what} is not that of {family / 'a'}") and error.count("\n") == 1
+    assert not (family / "mean").exists()
+
+
+@pytest.mark.parametrize(("names", "more", "message"), [("a", [], "two bundles or more"), ("ab", ["--shares", "1"], "1 numbers for 2 bundles")])
+def test_too_few(family: Path, names: str, more: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["average", *(str(family / name) for name in names), *more, "-o", str(family / "mean")]) == 2
+    assert message in capsys.readouterr().err and not (family / "mean").exists()
+
+
+@pytest.mark.parametrize("shares", ["1,0", "1,-1", "1,x", "inf,1", ""])
+def test_shares_that_are_none(family: Path, shares: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["average", str(family / "a"), str(family / "b"), f"--shares={shares}", "-o", str(family / "mean")])

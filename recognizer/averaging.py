@@ -14,11 +14,10 @@ from recognizer.errors import BundleError
 
 
 def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | None = None) -> None:
-    """Write the mean of bundles whose training began at the same weights (Wortsman et al. 2022, "Model soups").
+    """Write the mean of bundles whose encoders go back to the same weights (Wortsman et al. 2022, "Model soups").
 
-    Runs that went different ways from one start often lie in one valley, and its middle makes fewer mistakes than either; of
-    runs that began apart the mean is worth nothing. Settings, card, and models of the decoder are those of the first bundle. What
-    any of them was trained on, the mean was.
+    Runs that went different ways from one start often lie in one valley, and its middle makes fewer mistakes than either. Settings,
+    card, and models of the decoder are those of the first bundle. What any of them was trained on, the mean was.
 
     Args:
         bundles: two or more, with the same alphabet, features and network.

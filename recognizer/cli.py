@@ -134,7 +134,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     pack.add_argument("output", metavar="DIR", help="folder of the small one")
     pack.set_defaults(run=_pack)
 
-    average = commands.add_parser("average", help="one recogniser from several that started from the same weights: their mean")
+    average = commands.add_parser("average", help="one recogniser from several that go back to the same weights: their mean")
     average.add_argument("bundles", nargs="+", metavar="BUNDLE", help="two or more; settings and decoder are those of the first")
     average.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the mean")
     average.add_argument("--shares", type=_shares, metavar="A,B,...", help="how much each counts (default: all alike)")

@@ -271,7 +271,7 @@ class TrainerConfig:
     weight_decay: float = 0.01
     clip: float = 5.0  # largest gradient norm; 0: no limit
     weight_noise: float = 0.0  # standard deviation of the noise added to weights (Graves 2013)
-    consistency: float = 0.0  # weight of the divergence between two noisy views of each item (Yao et al. 2025); 0: one view
+    consistency: float = 0.0  # weight of the divergence between two noisy views of each item (Yao et al. 2025); twice the memory
     schedule: Literal["constant", "cosine", "plateau"] = "cosine"
     warmup_steps: int = 200
     plateau_patience: int = 3  # epochs without progress before the rate falls
@@ -280,7 +280,7 @@ class TrainerConfig:
     minutes: float = 0.0  # stop after this much training time, evaluating and saving as usual; 0: no limit
     patience: int = 0  # epochs without progress before training stops; 0: never
     batch_items: int = 16  # most utterances or lines in a batch
-    batch_frames: int = 24_000  # most frames (pixel columns) in a padded batch, and an eighth at most: the memory budget; two for consistency
+    batch_frames: int = 24_000  # most feature frames (pixel columns) in a padded batch, before rounding up by an eighth at most: the memory budget
     accumulate: int = 1  # batches per optimiser step
     curriculum: bool = False  # first epoch from short to long (Amodei et al. 2016)
     calm_epochs: int = 0  # first epochs without dropout and augmentation: CTC leaves its all-blank plateau sooner on clean input

@@ -46,11 +46,6 @@ class Batch:
         """The same batch on another device; target lengths stay where they are."""
         return Batch(self.ids, self.inputs.to(device, non_blocking=True), self.lengths.to(device), self.targets.to(device), self.target_lengths)
 
-    def repeat(self, times: int) -> Batch:
-        """The items so many times, one round after the other."""
-        rest = (tensor.repeat(times, *[1] * (tensor.ndim - 1)) for tensor in (self.inputs, self.lengths, self.targets, self.target_lengths))
-        return Batch(self.ids * times, *rest)
-
 
 @dataclass(frozen=True)
 class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):

@@ -10,9 +10,9 @@ from recognizer.models.masking import valid_frames
 def divergences(log_probs: Tensor, lengths: Tensor) -> Tensor:
     """Mean of both Kullback-Leibler divergences between two views of each item, summed over its frames (B,), in nats.
 
-    Each view learns from the other as from a teacher, through which no gradient flows: what one mask hides, the other view
-    tells. It keeps a network from learning few speakers by heart, and CTC from answering in lone spikes (CR-CTC, Yao et al.
-    2025, section 3).
+    Views of an item differ by dropout and, of recordings, by their masks. Each learns from the other as from a teacher, through
+    which no gradient flows: what one mask hides, the other view tells. It keeps a network from learning few speakers by heart, and
+    CTC from answering in lone spikes (CR-CTC, Yao et al. 2025, section 3).
 
     Args:
         log_probs: (2 B, T, V); item i is seen at rows i and B + i, frame by frame alike.

@@ -140,15 +140,15 @@ class Learner:
         moved, views = batch.to(self.device), self.views
         features, lengths = self.network.features(moved.inputs, moved.lengths)
         features = torch.cat([self._mask(features, lengths, batch, view) for view in range(views)])
-        seen = moved.repeat(views)
         with weight_noise(self.network, trainer.weight_noise):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
                 log_probs, auxiliary, frames = self.network.encode(features, lengths.repeat(views))
             labels = int(batch.target_lengths.clamp(min=1).sum())  # where nothing is said, one blank is a label
-            total = ctc_losses(log_probs, frames, seen).sum() / views
+            total = _mean_of_views(log_probs, frames, moved, views)
             objective = total
             if auxiliary is not None:
-                objective = (1 - model.auxiliary) * total + model.auxiliary * ctc_losses(auxiliary, frames, seen).sum() / views
+                beside = _mean_of_views(auxiliary, frames, moved, views)
+                objective = (1 - model.auxiliary) * total + model.auxiliary * beside
             if views == 2:
                 objective = objective + trainer.consistency * divergences(log_probs, frames).sum()
             (objective / (labels * trainer.accumulate)).backward()
@@ -215,3 +215,9 @@ class Learner:
         self.optimiser.load_state_dict(state)
         for group, own in zip(self.optimiser.param_groups, settings, strict=True):
             group.update(own)
+
+
+def _mean_of_views(log_probs: torch.Tensor, lengths: torch.Tensor, batch: Batch, views: int) -> torch.Tensor:
+    """The sum of the items' CTC losses, each the mean of its views: (views * B, T, V) and lengths -> a scalar."""
+    losses = [ctc_losses(*view, batch).sum() for view in zip(log_probs.chunk(views), lengths.chunk(views), strict=True)]
+    return torch.stack(losses).mean()

@@ -20,12 +20,12 @@ def add_lm_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("inputs", nargs="+", metavar="TEXT", help="text files (plain or gzip; - is standard input), or one model to convert")
     parser.add_argument("-o", "--output", metavar="FILE", help="the model: NAME.arpa, NAME.arpa.gz, or binary as NAME.ngram")
+    parser.add_argument("--compact", action="store_true", default=None, help="a quarter as large: logarithms in half precision; opened less fast")
     parser.add_argument("--perplexity", metavar="MODEL", help="print how well this model predicts the text instead of making one")
     made = parser.add_argument_group("estimation")
     made.add_argument("--order", type=int, metavar="N", help="the longest n-gram (default: 3, of characters 6)")
     made.add_argument("--level", choices=("words", "characters"), default="words", help="what a symbol is (default: words)")
     made.add_argument("--prune", default="0", metavar="N,N,...", help="for each order, drop n-grams that occur so often or less, such as 0,0,1")
-    made.add_argument("--vocabulary", metavar="N|FILE", help="keep the N most frequent symbols, or those of a file, one a line")
     made.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="memory for counting, the rest goes to disk (default: 1)")
     made.add_argument("--temporary", metavar="DIR", help="folder for what does not fit into memory")
     text = parser.add_argument_group("text")
@@ -38,6 +38,9 @@ def add_lm_arguments(parser: argparse.ArgumentParser) -> None:
     mixed.add_argument("--interpolate", metavar="MODEL", help="interpolate with another model")
     mixed.add_argument("--weight", default="auto", metavar="W", help="weight of that model, 0 to 1, or auto: the best on --heldout (default: auto)")
     mixed.add_argument("--heldout", metavar="TEXT", help="text that neither model has seen, for --weight auto")
+    size = parser.add_argument_group("size (of the result, estimated or not)")
+    size.add_argument("--vocabulary", metavar="N|FILE", help="keep the N most frequent symbols, or those of a file, one a line")
+    size.add_argument("--most", type=int, metavar="N", help="keep so many n-grams of two symbols and more, those that matter most (entropy pruning)")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors and results only")
 
 
@@ -51,8 +54,8 @@ def run_lm(options: argparse.Namespace) -> int:
     from recognizer.decoding.ngram_file import is_model, load_ngram, save_ngram
 
     if options.perplexity:
-        for name in ("output", "interpolate", "heldout"):
-            if getattr(options, name):
+        for name in ("output", "compact", "interpolate", "heldout", "most"):
+            if getattr(options, name) is not None:
                 raise ConfigError(f"--{name}: makes a model; --perplexity only tries one")
         print(render_perplexity(load_ngram(options.perplexity).perplexity(_sentences(options, options.inputs))))
         return 0
@@ -62,10 +65,12 @@ def run_lm(options: argparse.Namespace) -> int:
     models = [path for path in options.inputs if path != "-" and is_model(path)]
     if models and len(options.inputs) > 1:
         raise ConfigError(f"{models[0]}: is a model, and a model is the only input; name another with --interpolate")
-    model = load_ngram(models[0]) if models else _estimate(options, progress)
+    vocabulary = _vocabulary(options.vocabulary)
+    model = load_ngram(models[0]) if models else _estimate(options, vocabulary, progress)
     if options.interpolate:
         model = _mix(options, model, progress)
-    save_ngram(model, options.output)
+    model = _reduce(model, vocabulary, options.most)
+    save_ngram(model, options.output, bool(options.compact))
     print(describe(model, Path(options.output)))
     progress.line(f"done in {duration(time.perf_counter() - started)}")
     return 0
@@ -98,10 +103,16 @@ def _check(options: argparse.Namespace) -> None:
 
     if not options.output:
         raise ConfigError("--output: name the file of the model, such as -o lm.ngram (or ask for the --perplexity of a model)")
+    if options.compact and options.output.endswith((".arpa", ".arpa.gz")):
+        raise ConfigError("--compact: is for the binary form, such as -o lm.ngram; ARPA has no other")
     if options.memory <= 0:
         raise ConfigError(f"--memory: {options.memory} is not more than 0")
     if options.temporary and not Path(options.temporary).is_dir():
         raise ConfigError(f"--temporary: {options.temporary}: no such folder")
+    if options.vocabulary and options.vocabulary.isdecimal() and int(options.vocabulary) < 1:
+        raise ConfigError(f"--vocabulary: {options.vocabulary} symbols leave none; at least 1")
+    if options.most is not None and options.most < 0:
+        raise ConfigError(f"--most: {options.most} is not 0 or more")
     check_prune(_thresholds(options.prune), _order(options))
     if options.interpolate:
         if _weight(options.weight) is None and not options.heldout:
@@ -110,7 +121,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError("--heldout: is for --interpolate")
 
 
-def _estimate(options: argparse.Namespace, progress: Progress) -> NgramModel:
+def _estimate(options: argparse.Namespace, vocabulary: int | list[str] | None, progress: Progress) -> NgramModel:
     from recognizer.decoding.ngram_estimate import estimate_ngram
 
     return estimate_ngram(
@@ -118,7 +129,7 @@ def _estimate(options: argparse.Namespace, progress: Progress) -> NgramModel:
         order=_order(options),
         level=options.level,
         prune=_thresholds(options.prune),
-        vocabulary=_vocabulary(options.vocabulary),
+        vocabulary=vocabulary,
         memory=int(options.memory * 2**30),
         folder=options.temporary,
         say=progress.line,
@@ -135,6 +146,14 @@ def _mix(options: argparse.Namespace, model: NgramModel, progress: Progress) -> 
         weight = fit_weight(model, other, _sentences(options, [options.heldout]))
     progress.line(f"weight of {options.interpolate}: {weight:.4f}")
     return mix_ngrams(model, other, weight)
+
+
+def _reduce(model: NgramModel, vocabulary: int | list[str] | None, most: int | None) -> NgramModel:
+    from recognizer.decoding.ngram_prune import keep_words, likeliest_words, prune_ngrams
+
+    if vocabulary is not None:
+        model = keep_words(model, likeliest_words(model, vocabulary) if isinstance(vocabulary, int) else vocabulary)
+    return model if most is None else prune_ngrams(model, most)
 
 
 def _sentences(options: argparse.Namespace, paths: list[str]) -> Iterator[str]:

@@ -6,7 +6,6 @@ import gzip
 import math
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -14,22 +13,12 @@ import numpy as np
 
 from recognizer.alphabet import SPACE
 from recognizer.decoding.ngram import END, NEVER, SPECIAL, START, UNKNOWN, Level, NgramModel
+from recognizer.decoding.ngram_sections import UNSEEN, Section, assemble
 from recognizer.decoding.ngram_text import open_text
-from recognizer.decoding.ngram_trie import Trie, list_grams, make_model
+from recognizer.decoding.ngram_trie import list_grams
 from recognizer.errors import InputError
 
 LN10 = math.log(10)
-UNSEEN = -100 * LN10  # of <unk> where the file has none, as in KenLM
-
-
-@dataclass
-class _Section:
-    """The n-grams of one order as they stand in the file: ids (M, n), natural logs (M,), line of each (M,)."""
-
-    ids: np.ndarray
-    log_prob: np.ndarray
-    backoff: np.ndarray
-    lines: np.ndarray
 
 
 def load_arpa(path: str | Path, level: Level | None = None) -> NgramModel:
@@ -53,7 +42,7 @@ def load_arpa(path: str | Path, level: Level | None = None) -> NgramModel:
         level, symbols, unigrams = reader.read_unigrams(counts[0], level)
         sections = [unigrams, *(reader.read_section(n, count, n == len(counts)) for n, count in enumerate(counts[1:], start=2))]
         reader.read_end()
-    return _assemble(str(path), level, symbols, sections)
+    return assemble(str(path), level, symbols, sections)
 
 
 def save_arpa(model: NgramModel, path: str | Path) -> None:
@@ -113,7 +102,7 @@ class _Reader:
             raise self._fail("'ngram 1=COUNT'")
         return counts
 
-    def read_unigrams(self, count: int, level: Level | None) -> tuple[Level, list[str], _Section]:
+    def read_unigrams(self, count: int, level: Level | None) -> tuple[Level, list[str], Section]:
         """The level, which is guessed if it is None, the symbols in the order of their ids, and the unigrams in the same order."""
         found: dict[str, tuple[float, float, int]] = {}
         for fields in self._section(1, count):
@@ -135,9 +124,9 @@ class _Reader:
         self._ids = {symbol: number for number, symbol in enumerate(symbols)}
         self._ids |= {spelt: self._ids[symbol] for spelt, symbol in renamed.items()}
         log_prob, backoff, lines = zip(*(found[symbol] for symbol in symbols), strict=True)
-        return level, symbols, _Section(np.arange(len(symbols))[:, None], np.array(log_prob), np.array(backoff), np.array(lines))
+        return level, symbols, Section(np.arange(len(symbols))[:, None], np.array(log_prob), np.array(backoff), np.array(lines))
 
-    def read_section(self, n: int, count: int, highest: bool) -> _Section:
+    def read_section(self, n: int, count: int, highest: bool) -> Section:
         """The n-grams of one order from 2, whose symbols must be among the unigrams."""
         known = self._ids
         ids, lines = array("i"), array("q")
@@ -153,7 +142,7 @@ class _Reader:
             if highest and backoff[-1]:
                 raise self._fail("no backoff weight at the highest order")
         rows = np.array(ids, dtype=np.int32).reshape(-1, n)
-        return _Section(rows, np.array(log_prob), np.array(backoff), np.array(lines, dtype=np.int64))
+        return Section(rows, np.array(log_prob), np.array(backoff), np.array(lines, dtype=np.int64))
 
     def read_end(self) -> None:
         self._skip_blank()
@@ -216,65 +205,3 @@ class _Reader:
     def _fail(self, expected: str) -> InputError:
         found = "the end of the file" if self._end else repr(self._line[:60]).replace("\\\\", "\\") if self._line else "an empty line"
         return InputError(f"{self._name}:{self._number}: expected {expected}, found {found}")
-
-
-def _assemble(name: str, level: Level, symbols: list[str], sections: list[_Section]) -> NgramModel:
-    _add_contexts(sections)
-    trie = Trie(len(symbols))
-    log_prob, backoff = [sections[0].log_prob], [sections[0].backoff]
-    for section in sections[1:]:
-        begin = trie.ends[-1]
-        order = trie.add(section.ids)
-        twice = np.flatnonzero(trie.keys[begin + 1 :] == trie.keys[begin:-1])
-        if len(twice):
-            one, other = sorted(section.lines[order[twice[0] : twice[0] + 2]].tolist())
-            gram = " ".join(symbols[id] for id in section.ids[order[twice[0]]])
-            raise InputError(f"{name}:{other}: {gram!r} already stands in line {one}")
-        log_prob.append(section.log_prob[order])
-        backoff.append(section.backoff[order])
-    known, weights = np.concatenate(log_prob), np.concatenate(backoff)
-    _fill_missing(trie, known, weights)
-    return make_model(len(sections), level, symbols, trie, known, weights)
-
-
-def _add_contexts(sections: list[_Section]) -> None:
-    """List the contexts that are not, with NaN for their log probs."""
-    for n in range(len(sections) - 1, 1, -1):
-        longer, shorter = sections[n], sections[n - 1]
-        contexts = longer.ids[:, :-1]
-        numbers = _number_rows(np.concatenate([shorter.ids, contexts]))
-        missing = np.flatnonzero(~np.isin(numbers[len(shorter.ids) :], numbers[: len(shorter.ids)]))
-        _, first = np.unique(numbers[len(shorter.ids) :][missing], return_index=True)
-        if len(first):
-            rows = missing[first]
-            sections[n - 1] = _Section(
-                np.concatenate([shorter.ids, contexts[rows]]),
-                np.concatenate([shorter.log_prob, np.full(len(rows), np.nan)]),
-                np.concatenate([shorter.backoff, np.zeros(len(rows))]),
-                np.concatenate([shorter.lines, longer.lines[rows]]),
-            )
-
-
-def _number_rows(ids: np.ndarray) -> np.ndarray:
-    """A number for each row (M, n), equal for equal rows."""
-    numbers = ids[:, 0].astype(np.int64)
-    for column in ids.T[1:]:
-        numbers = np.unique(numbers * (int(column.max(initial=0)) + 1) + column, return_inverse=True)[1]
-    return numbers
-
-
-def _fill_missing(trie: Trie, log_prob: np.ndarray, backoff: np.ndarray) -> None:
-    """Give nodes without a log prob the one they have by backing off, shorter ones first."""
-    missing = np.flatnonzero(np.isnan(log_prob))
-    if not len(missing):
-        return
-    suffix = trie.suffixes()
-    for arc in missing.tolist():
-        parent, symbol = divmod(int(trie.keys[arc]), trie.size)
-        total = 0.0
-        found = -1
-        while found < 0:
-            total += float(backoff[parent - 1])
-            parent = int(suffix[parent])
-            found = int(trie.find(np.array([parent]), np.array([symbol]))[0])
-        log_prob[arc] = max(total + float(log_prob[found - 1]), NEVER)

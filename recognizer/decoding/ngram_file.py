@@ -1,4 +1,4 @@
-"""Language models on disk: the binary form, which is mapped into memory rather than read, or ARPA."""
+"""Language models on disk: the binary form, mapped into memory or compact, or ARPA."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ import numpy as np
 from recognizer import __version__
 from recognizer.decoding.ngram import SPECIAL, NgramModel
 from recognizer.decoding.ngram_arpa import load_arpa, save_arpa
+from recognizer.decoding.ngram_compact import pack, unpack
+from recognizer.decoding.ngram_sphinx import MAGIC as SPHINX
+from recognizer.decoding.ngram_sphinx import load_sphinx
 from recognizer.decoding.ngram_text import GZIP
 from recognizer.errors import InputError
 
 MAGIC = b"\x89recognizer-ngram\n"  # not UTF-8, so that no text begins like this
-FORMAT = 1  # raised when older code could not read a new file
+PLAIN, COMPACT = 1, 2  # formats; a higher number is for what older code could not read
 ALIGNMENT = 64  # bytes
 DTYPES = {"first": "<i8", "symbol": "<i4", "log_prob": "<f4", "target": "<i4", "backoff": "<f4", "fallback": "<i4"}
 
 
 def load_ngram(path: str | Path) -> NgramModel:
-    """Open a model, whatever its name: binary, ARPA or gzipped ARPA.
+    """Open a model, whatever its name: binary, ARPA, gzipped ARPA, or Sphinx's binary.
 
     The arrays of a binary model are read-only and mapped into memory: pages are read when they are first asked for, and
-    processes on one machine share them. The file must not be changed while it is open.
+    processes on one machine share them. The file must not be changed while it is open. A compact one is read at once.
 
     Raises:
         InputError: no such file, or neither a model nor an intact one; the message names the file.
@@ -37,10 +40,11 @@ def load_ngram(path: str | Path) -> NgramModel:
         with path.open("rb") as file:
             begin = file.read(len(MAGIC))
             if begin == MAGIC:
-                return _map(path, file)
+                return _open(path, file)
+            begin += file.read(len(SPHINX) - len(MAGIC))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {os.strerror(error.errno or 0)}") from None
-    return load_arpa(path)
+    return load_sphinx(path) if begin == SPHINX else load_arpa(path)
 
 
 def is_model(path: str | Path) -> bool:
@@ -52,11 +56,16 @@ def is_model(path: str | Path) -> bool:
             begin = zlib.decompressobj(wbits=31).decompress(begin, 1 << 16)
     except (OSError, zlib.error):
         return False
-    return begin.startswith(MAGIC) or any(line.strip() == b"\\data\\" for line in begin.split(b"\n"))
+    return begin.startswith((MAGIC, SPHINX)) or any(line.strip() == b"\\data\\" for line in begin.split(b"\n"))
 
 
-def save_ngram(model: NgramModel, path: str | Path) -> None:
+def save_ngram(model: NgramModel, path: str | Path, compact: bool = False) -> None:
     """Write a model: ARPA if the name ends in ``.arpa`` or ``.arpa.gz``, else binary. The file appears whole or not at all.
+
+    Args:
+        model: the model.
+        path: the file.
+        compact: for the binary form: a quarter as large, with logarithms in half precision, and read at once when it is opened.
 
     Raises:
         InputError: it cannot be written.
@@ -70,7 +79,7 @@ def save_ngram(model: NgramModel, path: str | Path) -> None:
         partial = path.with_name(path.name + ".partial")
         try:
             with partial.open("wb") as file:
-                _write(model, file)
+                _write(model, file, compact)
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
@@ -79,41 +88,46 @@ def save_ngram(model: NgramModel, path: str | Path) -> None:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
-def _write(model: NgramModel, file: BinaryIO) -> None:
-    """Magic, length of the header (8 bytes, little-endian), header (JSON), symbols and arrays at their offsets.
+def _write(model: NgramModel, file: BinaryIO, compact: bool) -> None:
+    """Magic, length of the header (8 bytes, little-endian), header (JSON), then symbols and arrays: at their offsets, or packed.
 
     Symbols are UTF-8 and end in a line feed each, which no symbol holds. Offsets are counted from the end of the header.
     """
     if any("\n" in symbol for symbol in model.symbols):
         raise InputError("a symbol of the model holds a line feed, which no file of models can hold")
     text_of_symbols = "".join(symbol + "\n" for symbol in model.symbols).encode()
-    arrays = {name: np.ascontiguousarray(getattr(model, name), dtype=dtype) for name, dtype in DTYPES.items()}
-    sizes = {"symbols": len(text_of_symbols)} | {name: each.nbytes for name, each in arrays.items()}
-    offsets, end = {}, 0
-    for name, size in sizes.items():
-        offsets[name] = end
-        end += -(-size // ALIGNMENT) * ALIGNMENT
+    own, chunks = pack(model, text_of_symbols) if compact else _lay_out(model, text_of_symbols)
     header: dict[str, Any] = {
-        "format": FORMAT,
+        "format": COMPACT if compact else PLAIN,
         "recognizer": __version__,
         "order": model.order,
         "level": model.level,
         "start": model.start,
         "vocabulary": len(model.symbols),
-        "lengths": {name: len(each) for name, each in arrays.items()},
-        "offsets": offsets,
-        "symbol_bytes": sizes["symbols"],
-        "bytes": end,
+        **own,
+        "symbol_bytes": len(text_of_symbols),
+        "bytes": sum(map(len, chunks)),
     }
     text = json.dumps(header).encode()
     text += b" " * (-(len(MAGIC) + 8 + len(text)) % ALIGNMENT)
     file.write(MAGIC + len(text).to_bytes(8, "little") + text)
-    for name, data in [("symbols", text_of_symbols), *((name, each.tobytes()) for name, each in arrays.items())]:
-        file.write(data)
-        file.write(bytes(-sizes[name] % ALIGNMENT))
+    for chunk in chunks:
+        file.write(chunk)
 
 
-def _map(path: Path, file: BinaryIO) -> NgramModel:
+def _lay_out(model: NgramModel, text_of_symbols: bytes) -> tuple[dict[str, Any], list[Any]]:
+    """Entries of the header of a file that is to be mapped, and what follows the header."""
+    arrays = {name: np.ascontiguousarray(getattr(model, name), dtype=dtype) for name, dtype in DTYPES.items()}
+    offsets, end = {}, 0
+    chunks: list[Any] = []  # bytes, or arrays seen as such, which need no copy
+    for name, data in [("symbols", text_of_symbols), *((name, each.view(np.uint8).data) for name, each in arrays.items())]:
+        offsets[name] = end
+        chunks += [data, bytes(-len(data) % ALIGNMENT)]
+        end += len(data) + len(chunks[-1])
+    return {"lengths": {name: len(each) for name, each in arrays.items()}, "offsets": offsets}, chunks
+
+
+def _open(path: Path, file: BinaryIO) -> NgramModel:
     damaged = InputError(f"{path}: is damaged or cut short; make the language model again or copy it anew")
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
@@ -124,26 +138,33 @@ def _map(path: Path, file: BinaryIO) -> NgramModel:
         version = int(header["format"])
     except (ValueError, KeyError, TypeError):
         raise damaged from None
-    if version > FORMAT:
+    if version > COMPACT:
         made = header.get("recognizer", "unknown")
-        raise InputError(f"{path}: was made by a newer version ({made}, format {version}); this is {__version__}, format {FORMAT}: upgrade")
+        raise InputError(f"{path}: was made by a newer version ({made}, format {version}); this is {__version__}, format {COMPACT}: upgrade")
     base = len(MAGIC) + 8 + length
     try:
         if size != base + header["bytes"]:
             raise damaged
-        file.seek(base + header["offsets"]["symbols"])
-        symbols = tuple(file.read(header["symbol_bytes"]).decode().split("\n")[:-1])
-        whole = np.memmap(path, dtype=np.uint8, mode="r")
-        arrays: dict[str, np.ndarray] = {}
-        for name, dtype in DTYPES.items():
-            begin = base + header["offsets"][name]
-            arrays[name] = np.asarray(whole[begin : begin + header["lengths"][name] * np.dtype(dtype).itemsize]).view(dtype)
+        text, arrays = unpack(header, file.read()) if version == COMPACT else _map(path, file, header, base)
+        symbols = tuple(text.decode().split("\n")[:-1])
         model = NgramModel(order=header["order"], level=header["level"], symbols=symbols, start=header["start"], **arrays)
     except (KeyError, TypeError, ValueError):
         raise damaged from None
     if not _fits(model, header["vocabulary"]):
         raise damaged
     return model
+
+
+def _map(path: Path, file: BinaryIO, header: dict[str, Any], base: int) -> tuple[bytes, dict[str, np.ndarray]]:
+    """The text of the symbols, which is read, and the arrays, which are not."""
+    file.seek(base + header["offsets"]["symbols"])
+    text = file.read(header["symbol_bytes"])
+    whole = np.memmap(path, dtype=np.uint8, mode="r")
+    arrays: dict[str, np.ndarray] = {}
+    for name, dtype in DTYPES.items():
+        begin = base + header["offsets"][name]
+        arrays[name] = np.asarray(whole[begin : begin + header["lengths"][name] * np.dtype(dtype).itemsize]).view(dtype)
+    return text, arrays
 
 
 def _fits(model: NgramModel, vocabulary: int) -> bool:

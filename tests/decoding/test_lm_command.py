@@ -59,6 +59,18 @@ def test_conversion(cli, tmp_path) -> None:
     assert load_ngram(tmp_path / "lm.ngram").sentence_log_prob("The cat") == pytest.approx(model.sentence_log_prob("The cat"), abs=1e-5)
 
 
+def test_a_compact_model_converts_to_one_that_is_the_same_but_rounded(cli, text, tmp_path) -> None:
+    assert cli("lm", text, "-o", tmp_path / "plain.ngram").code == 0
+    outcome = cli("lm", tmp_path / "plain.ngram", "-o", tmp_path / "lm.ngram", "--compact")
+    assert outcome.code == 0 and outcome.out[2] == f"bytes        {(tmp_path / 'lm.ngram').stat().st_size}"
+    plain, compact = load_ngram(tmp_path / "plain.ngram"), load_ngram(tmp_path / "lm.ngram")
+    assert (tmp_path / "lm.ngram").stat().st_size < (tmp_path / "plain.ngram").stat().st_size
+    assert compact.symbols == plain.symbols and compact.target.tolist() == plain.target.tolist()
+    assert compact.sentence_log_prob("The cat") == pytest.approx(plain.sentence_log_prob("The cat"), rel=1e-3)
+    assert cli("lm", tmp_path / "lm.ngram", "-o", tmp_path / "lm.arpa").code == 0
+    assert load_ngram(tmp_path / "lm.arpa").sentence_log_prob("The cat") == pytest.approx(compact.sentence_log_prob("The cat"), abs=1e-4)
+
+
 def test_perplexity(cli, text, tmp_path) -> None:
     model = estimate_ngram(["the cat sat", "the dog sat"], 2)
     save_ngram(model, tmp_path / "lm.ngram")
@@ -101,6 +113,9 @@ def test_interpolation_with_a_weight_or_a_text_to_fit_it(cli, text, tmp_path) ->
         (["m.ngram", "a.txt", "-o", "x"], "m.ngram: is a model, and a model is the only input"),
         (["--perplexity", "m.ngram", "a.txt", "-o", "x"], "--output: makes a model"),
         (["--perplexity", "a.txt", "a.txt"], "a.txt: is not an ARPA file"),
+        (["a.txt", "-o", "x.arpa", "--compact"], "--compact: is for the binary form"),
+        (["a.txt", "-o", "x.arpa.gz", "--compact"], "--compact: is for the binary form"),
+        (["--perplexity", "m.ngram", "a.txt", "--compact"], "--compact: makes a model"),
         (["a.txt", "-o", "a.txt/x"], "a.txt/x: cannot be written"),
     ],
 )  # fmt: skip

@@ -27,6 +27,17 @@ def binary(model, tmp_path) -> Path:
     return tmp_path / "m.ngram"
 
 
+@pytest.fixture
+def compact(model, tmp_path) -> Path:
+    save_ngram(model, tmp_path / "m.ngram", compact=True)
+    return tmp_path / "m.ngram"
+
+
+@pytest.fixture(params=["binary", "compact"])
+def either(request) -> Path:
+    return request.getfixturevalue(request.param)
+
+
 def same(one: NgramModel, other: NgramModel) -> bool:
     fields = (one.order, one.level, one.symbols, one.start) == (other.order, other.level, other.symbols, other.start)
     return fields and all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(one.arrays, other.arrays, strict=True))
@@ -75,15 +86,15 @@ def test_text_is_no_model(tmp_path) -> None:
         load_ngram(tmp_path / "none")
 
 
-def test_every_cut_is_noticed(binary) -> None:
-    whole = binary.read_bytes()
+def test_every_cut_is_noticed(either) -> None:
+    whole = either.read_bytes()
     for size in [*range(len(MAGIC), len(whole) - 1, 37), len(whole) - 1]:
-        binary.write_bytes(whole[:size])
+        either.write_bytes(whole[:size])
         with pytest.raises(InputError, match=r"m\.ngram: is damaged or cut short"):
-            load_ngram(binary)
-    binary.write_bytes(whole + b"x")
+            load_ngram(either)
+    either.write_bytes(whole + b"x")
     with pytest.raises(InputError, match="damaged"):
-        load_ngram(binary)
+        load_ngram(either)
 
 
 def change_header(path: Path, change) -> None:
@@ -96,10 +107,17 @@ def change_header(path: Path, change) -> None:
     path.write_bytes(MAGIC + len(text).to_bytes(8, "little") + text + whole[begin + length :])
 
 
-def test_a_newer_version_is_named(binary) -> None:
-    change_header(binary, lambda header: header.update(format=2, recognizer="9.1"))
-    with pytest.raises(InputError, match=r"m\.ngram: was made by a newer version \(9\.1, format 2\); this is .*upgrade"):
-        load_ngram(binary)
+def test_a_newer_version_is_named(either) -> None:
+    change_header(either, lambda header: header.update(format=3, recognizer="9.1"))
+    with pytest.raises(InputError, match=r"m\.ngram: was made by a newer version \(9\.1, format 3\); this is .*, format 2: upgrade"):
+        load_ngram(either)
+
+
+def test_plain_files_are_open_to_older_versions(binary) -> None:
+    def check(header) -> None:
+        assert header["format"] == 1 and header.keys() >= {"lengths", "offsets", "symbol_bytes", "bytes"}
+
+    change_header(binary, check)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +133,24 @@ def test_a_header_that_does_not_fit_is_refused(change, binary) -> None:
     change_header(binary, change)
     with pytest.raises(InputError, match="damaged"):
         load_ngram(binary)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda header: header.pop("widths"), lambda header: header["widths"].update(symbol=2), lambda header: header["widths"].update(log_prob=-2),
+        lambda header: header["widths"].pop("leads"), lambda header: header["widths"].update(leads="1"), lambda header: header.update(states=0),
+        lambda header: header.update(states=header["states"] + 1), lambda header: header.update(arcs=10**30), lambda header: header.update(arcs="1"),
+        lambda header: header.update(arcs=None), lambda header: header.update(vocabulary=header["vocabulary"] + 1),
+        lambda header: header.update(vocabulary=-1), lambda header: header.update(symbol_bytes=2.5), lambda header: header.update(start=10**6),
+        lambda header: header.update(symbol_bytes=header["symbol_bytes"] - 3), lambda header: header.update(format=1),
+        lambda header: header.pop("start"), lambda header: header.update(bytes=10**30), lambda header: header.update(vocabulary=[]),
+    ],
+)  # fmt: skip
+def test_a_compact_header_that_does_not_fit_is_refused(change, compact) -> None:
+    change_header(compact, change)
+    with pytest.raises(InputError, match="damaged"):
+        load_ngram(compact)
 
 
 def test_a_full_disk_leaves_what_was_there(model, tmp_path, full_disk) -> None:

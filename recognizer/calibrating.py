@@ -46,8 +46,8 @@ def calibrate(
 
     Args:
         decoder: with the settings that it will be used with.
-        alphabet: of the log-probs.
-        log_probs: (T, V) of each utterance or line, in the order of ``references``.
+        alphabet: of the hypotheses.
+        log_probs: what the decoder takes of each utterance or line, (T, V) with the alphabet's labels first, in the order of ``references``.
         references: what they say.
         n_best: hypotheses that posteriors are taken over; use as many later on.
         threads: that decode, 0: one a processor.
@@ -68,6 +68,7 @@ def calibrate(
 def _gather(alphabet: Alphabet, table: np.ndarray, hypotheses: Sequence[Hypothesis], reference: Reference) -> tuple[Evidence, Evidence]:
     """What speaks for each symbol and each word of the best hypothesis, and whether it is right."""
     best = hypotheses[0]
+    table = table[:, : len(alphabet)]
     peak = peaks(table, viterbi_align(table, best.labels))
     readings = [find_words(alphabet, hypothesis) for hypothesis in hypotheses]
     scores = [hypothesis.score for hypothesis in hypotheses]

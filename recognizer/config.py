@@ -211,6 +211,10 @@ class DecoderConfig:
     unknown: float = -5.0  # nats added for a word outside the vocabulary
     insertion: float = 0.0  # nats added for every word where words are known, else for every symbol
     symbol_insertion: float = 0.0  # nats added for every symbol where words are known: CTC leaves symbols out sooner than it makes them up
+    words: bool = True  # where a lexicon makes words of units, write words; false: the units that they are made of
+    second: str | None = None  # a recogniser of the same input that proposes readings and judges all: a path from the bundle, or in the box
+    second_weight: float = 0.5  # its share of the acoustic score
+    second_lexicon: str | None = None  # how it spells or pronounces the words
     calibration: Calibration | None = None  # from evidence to confidence; found by `recognizer tune`
 
     def __post_init__(self) -> None:
@@ -223,7 +227,8 @@ class DecoderConfig:
             require(0 <= getattr(self, key) < float("inf"), key, "cannot be negative")
         for key in ("unknown", "insertion", "symbol_insertion"):
             require(abs(getattr(self, key)) < float("inf"), key, "must be a finite number")
-        known = bool(self.lexicon or self.lm)
+        require(0 <= self.second_weight <= 1, "second_weight", "must lie in [0, 1]")
+        known = bool(self.lexicon or self.lm or self.second_lexicon)
         require(self.vocabulary != "closed" or known, "vocabulary", "closed needs decoder.lexicon or a word model in decoder.lm")
 
 

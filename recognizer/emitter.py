@@ -16,6 +16,7 @@ from recognizer.decoding.timing import WORD_REACH_HEIGHTS, Clock
 from recognizer.errors import InputError
 from recognizer.features.audio_stream import Window
 from recognizer.models.network import Network
+from recognizer.models.network_pair import NetworkPair
 from recognizer.source import Opened, Source, SourceReader
 from recognizer.transcript import Emission
 
@@ -50,7 +51,7 @@ class Emitter:
         batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
     """
 
-    def __init__(self, network: Network, features: Features, precision: str, batch_frames: int) -> None:
+    def __init__(self, network: Network | NetworkPair, features: Features, precision: str, batch_frames: int) -> None:
         self.network, self.features, self.precision, self.batch_frames = network, features, precision, batch_frames
         # samples of a recording that a frame of log-probs stands for
         self.step = int(network.features.hop) * network.stride if isinstance(features, AudioFeatures) else 1  # type: ignore[arg-type, union-attr]
@@ -119,7 +120,7 @@ class Emitter:
 
     def _infer(self, batch: list[_Piece]) -> None:
         inputs, lengths = pad([piece.array for piece in batch])
-        device = self.network.output.weight.device
+        device = self.network.device
         autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
         with torch.inference_mode(), autocast:
             log_probs, frames = self.network(inputs.to(device), lengths.to(device))
@@ -129,16 +130,17 @@ class Emitter:
     def _finish(self, job: _Job) -> Emission:
         opened = job.opened
         if opened.error is not None:
-            return Emission(opened.name, None, opened.error)
-        log_probs = np.concatenate(job.pieces) if job.pieces else np.empty((0, self.network.output.out_features), dtype=np.float32)
+            return Emission(opened.name, error=opened.error)
+        table = np.concatenate(job.pieces) if job.pieces else np.empty((0, self.network.columns), dtype=np.float32)
         job.pieces = []
+        log_probs = table[:, : self.network.first.columns] if isinstance(self.network, NetworkPair) else table
         if isinstance(self.features, AudioFeatures):
             rate = self.features.sample_rate
             seconds = opened.length / rate
-            return Emission(opened.name, log_probs, seconds=seconds, clock=Clock.of_audio(self.step / rate, seconds))
+            return Emission(opened.name, log_probs, table, seconds=seconds, clock=Clock.of_audio(self.step / rate, seconds))
         if isinstance(self.features, StrokeFeatures):
             reach = WORD_REACH_HEIGHTS / self.features.spacing
-            return Emission(opened.name, log_probs, width=opened.length, clock=Clock(self.network.stride, reach, end=opened.length))
+            return Emission(opened.name, log_probs, table, width=opened.length, clock=Clock(self.network.stride, reach, end=opened.length))
         placement = opened.placement
         clock = Clock.of_line(self.network.stride, self.features.height, opened.length, placement.offset, placement.scale)
-        return Emission(opened.name, log_probs, width=opened.length, clock=clock)
+        return Emission(opened.name, log_probs, table, width=opened.length, clock=clock)

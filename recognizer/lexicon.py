@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
+from functools import cache
 from pathlib import Path
 
 from recognizer.errors import InputError, nearest
@@ -34,13 +36,13 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
     for number, line in enumerate(lines, start=1):
         if line.startswith(";;;"):
             continue
-        word, *phones = re.sub(r"\s#.*", "", line).split() or [""]
+        word, *phones = (re.sub(r"\s#.*", "", line) if "#" in line else line).split() or [""]
         if not word:
             continue
         if not phones:
             raise InputError(f"{path}:{number}: {word!r} has no phones; a line is WORD PHONE PHONE ...")
         entry = tuple(bare_phone(phone) if bare else phone for phone in phones)
-        known = lexicon.setdefault(re.sub(r"(?<=.)\(\d+\)$", "", word), [])
+        known = lexicon.setdefault(bare_word(word), [])
         if entry not in known:
             known.append(entry)
     if not lexicon:
@@ -48,6 +50,18 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
     return lexicon
 
 
+def keep_lines(path: str | Path, words: Container[str]) -> str:
+    """The lines of a lexicon whose words are among ``words``, as they stand."""
+    lines = Path(path).read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    return "".join(line for line in lines if line.strip() and not line.startswith(";;;") and bare_word(line.split()[0]) in words)
+
+
+def bare_word(word: str) -> str:
+    """A word without the number of its pronunciation (``WORD(2)``)."""
+    return re.sub(r"(?<=.)\(\d+\)$", "", word) if word.endswith(")") else word
+
+
+@cache  # there are few, and dictionaries name them half a million times
 def bare_phone(phone: str) -> str:
     """A phone without stress (``0``, ``1``, ``2``) and word position (``_B``, ``_I``, ``_E``, ``_S``)."""
     return re.sub(r"[0-2]?(_[BIES])?$", "", phone)

@@ -79,11 +79,12 @@ def measure_bundle(options: argparse.Namespace) -> int:
 
 
 def describe_decoder(config: DecoderConfig) -> str:
-    """``greedy``, or ``beam 64 with lm.ngram, words.txt``."""
+    """``greedy``, or ``beam 64 with lm.ngram, words.txt``, and beside whom."""
     if config.kind == "greedy":
         return "greedy"
-    files = [Path(name).name for name in (config.lm, config.char_lm, config.lexicon) if name]
-    return f"beam {config.width}" + (f" with {', '.join(files)}" if files else "")
+    files = [Path(name).name for name in (config.lm, config.char_lm, config.lexicon, config.second_lexicon) if name]
+    beside = f" beside {Path(config.second).name}" if config.second else ""
+    return f"beam {config.width}" + (f" with {', '.join(files)}" if files else "") + beside
 
 
 def describe_size(folder: Path) -> str:

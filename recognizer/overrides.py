@@ -44,10 +44,12 @@ def override_decoder(base: DecoderConfig, overrides: Iterable[str]) -> DecoderCo
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             value = text
-        if isinstance(value, str) and key in ("lm", "char_lm", "lexicon") and Path(value).is_file():
+        if isinstance(value, str) and key in ("lm", "char_lm", "lexicon", "second_lexicon") and Path(value).is_file():
+            value = str(Path(value).absolute())
+        if key == "second" and isinstance(value, str) and Path(value).is_dir():
             value = str(Path(value).absolute())
         values[key] = value
         chosen.add(key)
-    if chosen & {"lm", "char_lm", "lexicon"} and "kind" not in chosen:
+    if chosen & {"lm", "char_lm", "lexicon", "second"} and "kind" not in chosen:
         values["kind"] = "beam"
     return build(DecoderConfig, values, "decoder")

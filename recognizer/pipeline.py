@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from recognizer.bundle import Bundle, load_bundle
 from recognizer.bundles import find_bundle
@@ -14,9 +15,10 @@ from recognizer.decoding.decoder import load_decoder
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import Token, Word, time_tokens, time_words
 from recognizer.emitter import Emitter
-from recognizer.errors import BundleError, InputError
+from recognizer.errors import BundleError, ConfigError, InputError
 from recognizer.host import choose_device, prepare_host
 from recognizer.models.network import Network
+from recognizer.models.network_pair import NetworkPair
 from recognizer.source import WINDOW_SECONDS, Source
 from recognizer.transcript import Alternative, Emission, Transcript
 
@@ -56,14 +58,12 @@ class Recognizer:
         self.precision = precision
         self.threads = threads
         self.decoding = decoder or bundle.recipe.decoder
-        self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords)
-        self.network = Network(bundle.recipe, len(bundle.alphabet))
-        try:
-            self.network.load_state_dict(dict(bundle.weights))
-        except RuntimeError as error:
-            raise BundleError(f"{bundle.folder}: the weights do not fit the settings ({str(error).splitlines()[-1].strip()})") from None
-        self.network.to(self.device).eval()
-        self.emitter = Emitter(self.network, bundle.recipe.features, precision, batch_frames)
+        second = load_second(self.decoding, bundle)
+        alphabet = second.alphabet if second is not None else None
+        self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet)
+        self.network = _load_network(bundle, self.device)
+        networks = self.network if second is None else NetworkPair(self.network, _load_network(second, self.device))
+        self.emitter = Emitter(networks, bundle.recipe.features, precision, batch_frames)
 
     @classmethod
     def load(
@@ -101,7 +101,7 @@ class Recognizer:
 
             depth = max(n_best, DEPTH)  # confidence looks at other readings
         for emissions in self.emitter.emit([sources] if isinstance(sources, (str, Path, np.ndarray)) else sources):
-            decoded = self.decoder.decode_all([e.log_probs for e in emissions if e.log_probs is not None], depth, self.threads)
+            decoded = self.decoder.decode_all([e.table for e in emissions if e.table is not None], depth, self.threads)
             for emission in emissions:
                 if emission.log_probs is None:
                     yield Transcript(emission.source, error=emission.error)
@@ -124,19 +124,19 @@ class Recognizer:
                 raise InputError(emission.error)
             yield emission.log_probs
 
-    def decode(self, log_probs: np.ndarray) -> Hypothesis:
-        """The best hypothesis for log-probs (T, V)."""
-        return self.decoder.decode(log_probs)[0]
+    def decode(self, table: np.ndarray) -> Hypothesis:
+        """The best hypothesis for an :class:`Emission`'s table: log-probs (T, V), beside them those of a second recogniser if there is one."""
+        return self.decoder.decode(table)[0]
 
     @property
     def knows_words(self) -> bool:
-        """Whether a lexicon or word model says what a word is."""
+        """Whether a lexicon or word model says what a word is, and words are wanted."""
         models = getattr(self.decoder, "models", None)
-        return models is not None and models.tree is not None
+        return models is not None and models.tree is not None and self.decoding.words
 
     def text(self, hypothesis: Hypothesis) -> str:
         """What a hypothesis says: the words of a lexicon where the symbols are units, else the symbols."""
-        if hypothesis.words and self.alphabet.level == "units":
+        if hypothesis.words and self.alphabet.level == "units" and self.decoding.words:
             return " ".join(hypothesis.words)
         return self.alphabet.decode(hypothesis.labels)
 
@@ -175,3 +175,29 @@ class Recognizer:
         symbols = self.alphabet.spell(best.labels)
         tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.clock, trusts.tolist())
         return tokens, time_words(tokens, spans, emission.clock, texts, by_word.tolist())
+
+
+def load_second(config: DecoderConfig, bundle: Bundle) -> Bundle | None:
+    """The bundle of the second recogniser that settings of a beam name, None where they name none.
+
+    Raises:
+        ConfigError: it takes other features.
+        BundleError: it is missing, damaged, altered or too new.
+    """
+    if config.second is None or config.kind == "greedy":
+        return None
+    near = bundle.folder / config.second
+    second = load_bundle(near if near.is_dir() else find_bundle(config.second))
+    one, other = bundle.recipe, second.recipe
+    if one.features != other.features:
+        raise ConfigError(f"decoder.second: {config.second} takes other features than the recogniser itself")
+    return second
+
+
+def _load_network(bundle: Bundle, device: torch.device) -> Network:
+    network = Network(bundle.recipe, len(bundle.alphabet))
+    try:
+        network.load_state_dict(dict(bundle.weights))
+    except RuntimeError as error:
+        raise BundleError(f"{bundle.folder}: the weights do not fit the settings ({str(error).splitlines()[-1].strip()})") from None
+    return network.to(device).eval()

@@ -56,13 +56,15 @@ class Emission:
     Attributes:
         source: the path, or ``array N``.
         log_probs: (T, V) float32; None where ``error`` is set.
+        table: what the decoder takes: the log-probs and, if there is a second recogniser, its own beside them, (T, V + V2).
         error: why the source could not be used.
         seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
         clock: what a frame is in seconds, in pixels of the picture, or in points of the prepared trace.
     """
 
     source: str
-    log_probs: np.ndarray | None
+    log_probs: np.ndarray | None = None
+    table: np.ndarray | None = None
     error: str | None = None
     seconds: float | None = None
     width: int | None = None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from recognizer.bundle import Bundle, load_bundle, save_bundle
@@ -16,9 +18,10 @@ from recognizer.bundles import find_bundle
 from recognizer.calibrating import calibrate
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item, load_manifest
-from recognizer.decoding.beam import BeamDecoder
 from recognizer.decoding.decoder import FILES, find_file
+from recognizer.decoding.ngram_file import load_ngram
 from recognizer.host import prepare_host
+from recognizer.lexicon import keep_lines
 from recognizer.overrides import override_decoder
 from recognizer.pipeline import Recognizer
 from recognizer.progress import Progress
@@ -67,14 +70,22 @@ def tune_on(data: TuningData, progress: Progress | None = None) -> Tuned:
     found, greedy, everything = find_weights(data, progress=progress), data.read_greedily(), range(len(data))
     plain = math.nan if greedy is None else data.rate(data.count_errors(greedy, everything), everything)
     recognizer = data.recognizer
-    chosen = BeamDecoder(recognizer.alphabet, found.config, data.decoder.models)
-    calibration = calibrate(chosen, recognizer.alphabet, data.log_probs, data.sayings(), threads=recognizer.threads)
+    calibration = calibrate(data.decoder.with_config(found.config), recognizer.alphabet, data.tables, data.sayings(), threads=recognizer.threads)
     return Tuned(replace(found.config, calibration=calibration), data.metric, plain, found.error, found.trials)
 
 
 def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> None:
-    """Write the settings into the bundle, and the files they name beside them, so that it needs no others."""
+    """Write the settings into the bundle, and the files they name beside them, so that it needs no others but a second recogniser.
+
+    Of a lexicon only the words stay that the model of words knows, if there is one.
+    """
+    with TemporaryDirectory() as room:
+        _store(bundle, config, folder or bundle.folder, Path(room))
+
+
+def _store(bundle: Bundle, config: DecoderConfig, folder: Path, room: Path) -> None:
     names: dict[str, Any] = {}
+    lm = load_ngram(find_file(config, "lm", bundle.folder)) if config.lm is not None else None
     models = {getattr(bundle.recipe.decoder, key) for key in FILES}  # old ones go
     files: dict[str, Path] = {name: bundle.folder / name for name in bundle.others if name not in models}
     for key in FILES:
@@ -82,9 +93,14 @@ def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> 
             continue
         path = find_file(config, key, bundle.folder)
         name = f"{key}{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
+        if key.endswith("lexicon") and lm is not None and lm.level == "words":
+            (room / name).write_text(keep_lines(path, lm.ids), encoding="utf-8")
+            path = room / name
         files[name], names[key] = path, name
+    if config.second is not None and (bundle.folder / config.second).is_dir():
+        names["second"] = os.path.relpath(bundle.folder / config.second, folder)
     recipe = replace(bundle.recipe, decoder=replace(config, **names))
-    save_bundle(folder or bundle.folder, recipe, bundle.alphabet, bundle.weights, bundle.card(), files)
+    save_bundle(folder, recipe, bundle.alphabet, bundle.weights, bundle.card(), files)
 
 
 def render_curve(tuned: Tuned) -> str:

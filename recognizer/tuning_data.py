@@ -12,6 +12,7 @@ from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item
 from recognizer.decoding.beam import BeamDecoder
 from recognizer.decoding.decoder import Decoder, load_decoder
+from recognizer.decoding.pair import PairDecoder
 from recognizer.errors import ConfigError, ManifestError
 from recognizer.evaluation.tokens import characters, units, words
 from recognizer.pipeline import Recognizer
@@ -30,7 +31,7 @@ class TuningData:
 
     Attributes:
         items: those that can be used, N of them.
-        log_probs: (T, V) of each.
+        tables: what the decoder takes of each, (T, V): log-probs, and beside them those of a second recogniser if there is one.
         references: what each says, as `evaluate` scores it, units separated by spaces; ``level``: what they are made of.
         totals: reference tokens of each by the metric, (N,) int64.
 
@@ -40,7 +41,7 @@ class TuningData:
     """
 
     def __init__(self, recognizer: Recognizer, items: Sequence[Item], metric: str | None = None, progress: Progress | None = None) -> None:
-        if not isinstance(recognizer.decoder, BeamDecoder):
+        if not isinstance(recognizer.decoder, (BeamDecoder, PairDecoder)):
             raise ConfigError("tune: the bundle decodes greedily, which has nothing to tune; name a model with decoder.lm=FILE, or decoder=beam")
         self.recognizer, self.decoder = recognizer, recognizer.decoder
         level, by_words = recognizer.alphabet.level, recognizer.knows_words
@@ -59,15 +60,15 @@ class TuningData:
 
     def _emit(self, items: Sequence[Item], progress: Progress) -> None:
         self.items: list[Item] = []
-        self.log_probs: list[np.ndarray] = []
+        self.tables: list[np.ndarray] = []
         self.references: list[str] = []
         self.level, references = choose_references(self.recognizer, items)
         for item, reference, emission in zip(items, references, self.recognizer.emissions(item.source for item in items), strict=True):
-            if reference is None or emission.log_probs is None:
+            if reference is None or emission.table is None:
                 progress.line(f"left out: {item.id}: {emission.error or 'has no transcript'}")
                 continue
             self.items.append(item)
-            self.log_probs.append(emission.log_probs)
+            self.tables.append(emission.table)
             self.references.append(reference if isinstance(reference, str) else " ".join(reference))
             progress.update(f"log-probs: {len(self.items)}/{len(items)}")
         if not self.items:
@@ -79,13 +80,14 @@ class TuningData:
 
     def read(self, config: DecoderConfig, members: Sequence[int]) -> list[str]:
         """What some of the items say with these settings of the beam."""
-        return self._read(BeamDecoder(self.recognizer.alphabet, config, self.decoder.models), members)
+        return self._read(self.decoder.with_config(config), [self.tables[n] for n in members])
 
     def read_greedily(self) -> list[str] | None:
         """What all items say without a beam; None where a lexicon makes words of units, which cannot be had without one."""
-        if self.recognizer.alphabet.level != self.level:
+        alphabet = self.recognizer.alphabet
+        if alphabet.level != self.level:
             return None
-        return self._read(load_decoder(DecoderConfig(), self.recognizer.alphabet), range(len(self)))
+        return self._read(load_decoder(DecoderConfig(), alphabet), [table[:, : len(alphabet)] for table in self.tables])
 
     def errors(self, config: DecoderConfig, members: Sequence[int]) -> np.ndarray:
         """Errors of some of the items, (M,) int64; each is decoded with the same settings once."""
@@ -103,6 +105,6 @@ class TuningData:
         """Errors per reference token of some of the items."""
         return float(errors.sum() / max(1, self.totals[np.asarray(members)].sum()))
 
-    def _read(self, decoder: Decoder, members: Sequence[int]) -> list[str]:
-        found = decoder.decode_all([self.log_probs[n] for n in members], threads=self.recognizer.threads)
+    def _read(self, decoder: Decoder, tables: Sequence[np.ndarray]) -> list[str]:
+        found = decoder.decode_all(tables, threads=self.recognizer.threads)
         return [self.recognizer.text(best) for best, *_ in found]

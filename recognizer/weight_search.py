@@ -7,14 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recognizer.config import DecoderConfig
+from recognizer.decoding.pair import PairDecoder
 from recognizer.progress import Progress
 from recognizer.tuning_data import TuningData
 
 LM_WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)  # of the grid
 INSERTIONS = (-1.0, 0.0, 1.0, 2.0)  # nats
-STEPS = {"lm_weight": 0.2, "char_lm_weight": 0.2, "symbol_insertion": 0.5, "insertion": 0.5, "unknown": 2.0}  # of the local search, halved twice
+STEPS = {  # of the local search, halved twice
+    "lm_weight": 0.2, "char_lm_weight": 0.2, "symbol_insertion": 0.5, "insertion": 0.5, "unknown": 2.0, "second_weight": 0.2,
+}  # fmt: skip
 SEARCH_WIDTH = 16  # of the beam while weights are looked for: theirs hardly depend on it
 WIDTHS = (8, 16, 32, 64)  # tried for the pruning, narrowest first
+CLOSED_SEARCH_WIDTH = 64  # where only the words of a list count: beginnings of many of them have to be kept alive
+CLOSED_WIDTHS = (32, 64, 128, 256, 512)
 LABEL_THRESHOLDS = (5.0, 6.0)  # nats, likewise
 TOLERANCE = 0.002  # pruning may cost so much of the error rate, relatively
 SETTINGS = (*STEPS, "width", "label_threshold")  # that are searched
@@ -67,16 +72,18 @@ def find_weights(data: TuningData, members: Sequence[int] | None = None, progres
     """
     progress = progress or Progress(quiet=True)
     start, models = data.decoder.config, data.decoder.models
+    search_width, widths = (CLOSED_SEARCH_WIDTH, CLOSED_WIDTHS) if data.decoder.closed else (SEARCH_WIDTH, WIDTHS)
     judge = _Judge(data, range(len(data)) if members is None else members)
     by_words = models.tree is not None
     keys = ["insertion"]
     keys += ["lm_weight"] if models.words is not None or models.letters is not None else []
     keys += ["char_lm_weight"] if models.words is not None and models.letters is not None else []
     keys += ["symbol_insertion"] if by_words else []
+    keys += ["second_weight"] if isinstance(data.decoder, PairDecoder) else []
     keys += ["unknown"] if by_words and not data.decoder.closed else []
     if afresh:
         start = replace(start, **{key: getattr(DecoderConfig(), key) for key in (*keys, "width", "label_threshold")}, calibration=None)
-    best = first = replace(start, width=min(start.width, SEARCH_WIDTH))
+    best = first = replace(start, width=min(start.width, search_width))
     weights = LM_WEIGHTS if "lm_weight" in keys else (first.lm_weight,)
     bonus = "symbol_insertion" if by_words else "insertion"
     points: list[dict[str, Any]] = [{"lm_weight": weight, bonus: value} for weight in weights for value in INSERTIONS]
@@ -86,13 +93,14 @@ def find_weights(data: TuningData, members: Sequence[int] | None = None, progres
         best = min(best, config, key=judge.error)
     for shrink in (1.0, 0.5, 0.25):
         best = _climb(best, {key: STEPS[key] * shrink for key in keys}, judge, progress)
-    best = _prune(replace(best, width=max(start.width, WIDTHS[-1])), judge)
+    best = _prune(replace(best, width=max(start.width, widths[-1])), widths, judge)
     return Found(best, judge.error(best), tuple(judge.trials))
 
 
 def spell_settings(config: DecoderConfig) -> str:
     """The settings that are searched, as a command line takes them."""
-    return " ".join(f"decoder.{key}={getattr(config, key):g}" for key in SETTINGS)
+    searched = [key for key in SETTINGS if config.second is not None or key != "second_weight"]
+    return " ".join(f"decoder.{key}={getattr(config, key):g}" for key in searched)
 
 
 def _climb(best: DecoderConfig, steps: dict[str, float], judge: _Judge, progress: Progress) -> DecoderConfig:
@@ -103,7 +111,7 @@ def _climb(best: DecoderConfig, steps: dict[str, float], judge: _Judge, progress
         for key, step in steps.items():
             for direction in (step, -step):
                 value = round(getattr(best, key) + direction, 6)
-                if key.endswith("weight") and value < 0:
+                if (key.endswith("weight") and value < 0) or (key == "second_weight" and value > 1):
                     continue
                 candidate = replace(best, **{key: value})
                 progress.update(f"{len(judge.trials)} settings tried, best {judge.data.metric} {100 * judge.error(best):.2f} %")
@@ -113,10 +121,10 @@ def _climb(best: DecoderConfig, steps: dict[str, float], judge: _Judge, progress
     return best
 
 
-def _prune(widest: DecoderConfig, judge: _Judge) -> DecoderConfig:
+def _prune(widest: DecoderConfig, widths: Sequence[int], judge: _Judge) -> DecoderConfig:
     """The narrowest beam, and then the fewest labels a frame, whose error is as low as that of the widest, nearly."""
     limit = judge.error(widest) * (1 + TOLERANCE)
-    widths = (replace(widest, width=width) for width in WIDTHS)
-    narrow = next((config for config in widths if judge.error(config) <= limit), widest)
+    tried = (replace(widest, width=width) for width in widths)
+    narrow = next((config for config in tried if judge.error(config) <= limit), widest)
     fewer = (replace(narrow, label_threshold=threshold) for threshold in LABEL_THRESHOLDS if threshold < narrow.label_threshold)
     return next((config for config in fewer if judge.error(config) <= limit), narrow)

@@ -5,7 +5,7 @@ import pytest
 from recognizer.data.manifest import load_manifest
 from recognizer.data.preparation import prepare
 from recognizer.errors import InputError
-from recognizer.lexicon import bare_phone, load_lexicon, pronounce
+from recognizer.lexicon import bare_phone, keep_lines, load_lexicon, pronounce
 
 
 def write(path, text):
@@ -51,3 +51,9 @@ def test_prepare_gives_texts_their_phones_and_names_what_it_cannot(tones, tmp_pa
     (only,) = load_manifest(tmp_path / "out" / "all.jsonl")
     assert only.units == ("W", "AH", "N", "T", "UW") and only.text == "one two"
     assert len(dropped) == 1 and "1.wav: 'three' is not in the lexicon" in str(dropped[0])
+
+
+def test_lines_of_known_words_stay_as_they_are(tmp_path) -> None:
+    text = ";;; of old\nTHE  DH AH0\nTHE(2)  DH IY0\n\nCAT  K AE1 T # an animal\nCATS  K AE1 T S\n(  P AH\n"
+    (tmp_path / "lexicon.txt").write_text(text)
+    assert keep_lines(tmp_path / "lexicon.txt", {"THE", "CAT", "("}) == "THE  DH AH0\nTHE(2)  DH IY0\nCAT  K AE1 T # an animal\n(  P AH\n"

@@ -207,6 +207,11 @@ def test_words_of_a_lexicon_are_scored_against_the_text(cli, unit_run, tmp_path)
     transcribed = cli("transcribe", "-b", bundle, spoken[0].source, f"decoder.lexicon={tmp_path / 'lexicon.txt'}", "-f", "jsonl")
     lines = [json.loads(line) for line in transcribed.out]
     assert all(word.endswith("WORD") for word in lines[0]["text"].split())
+    units = cli("transcribe", "-b", bundle, spoken[0].source, f"decoder.lexicon={tmp_path / 'lexicon.txt'}", "decoder.words=false")
+    assert [f"{unit.upper()}WORD" for unit in units.out[0].split()] == lines[0]["text"].split()
+    asked = (f"decoder.lexicon={tmp_path / 'lexicon.txt'}", "decoder.words=false", "--json", "--allow-seen")
+    of_units = json.loads("\n".join(cli("evaluate", bundle, tmp_path / "spoken.jsonl", *asked).out))
+    assert of_units["rates"]["UER"]["rate"] == pytest.approx(scores["rates"]["WER"]["rate"], abs=1e-9)
 
 
 @pytest.fixture(scope="module")

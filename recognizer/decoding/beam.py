@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf, log
@@ -20,7 +20,7 @@ from recognizer.decoding.hotwords import HotwordAutomaton
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.ngram import NgramModel
 from recognizer.decoding.path_sums import label_log_prob
-from recognizer.decoding.word_tree import WordTree
+from recognizer.decoding.word_tree import Spellings, WordTree
 from recognizer.errors import ConfigError, InputError
 
 
@@ -32,12 +32,14 @@ class Models:
         words: n-gram model of words.
         letters: n-gram model of the symbols of the alphabet.
         tree: the words there are; needed with ``words``.
+        spellings: of the words in the tree, where they are not just their characters.
         hotwords: phrases to prefer.
     """
 
     words: NgramModel | None = None
     letters: NgramModel | None = None
     tree: WordTree | None = None
+    spellings: Spellings | None = None
     hotwords: HotwordAutomaton | None = None
 
 
@@ -108,12 +110,15 @@ class BeamDecoder:
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
         """:meth:`decode` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
-        threads = threads or len(os.sched_getaffinity(0))
-        if threads == 1:
-            yield from (self.decode(table, n_best) for table in log_probs)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            yield from pool.map(lambda table: self.decode(table, n_best), log_probs)
+        yield from decode_many(self.decode, log_probs, n_best, threads)
+
+    def with_config(self, config: DecoderConfig) -> BeamDecoder:
+        """The same models with other settings."""
+        return BeamDecoder(self.alphabet, config, self.models)
+
+    def bonus(self, labels: Sequence[int] | np.ndarray, words: int) -> float:
+        """What labels that are so many words get beside their log probs: for insertions and hotwords, in nats."""
+        return self.config.insertion * words + self._symbol_insertion * len(labels) + self._phrase_bonus(labels)
 
     def _letter_weight(self) -> float:
         """A lone model has ``lm_weight`` whatever it is a model of."""
@@ -173,7 +178,7 @@ class BeamDecoder:
             language += self._words.weight * self.models.words.sentence_log_prob(found)
         if self.models.letters is not None:
             language += self._letters.weight * self.models.letters.sentence_log_prob(self.alphabet.spell(labels.tolist()))
-        bonus = self.config.insertion * len(found) + self._symbol_insertion * len(labels) + self._phrase_bonus(labels)
+        bonus = self.bonus(labels, len(found))
         return Hypothesis(
             tuple(labels.tolist()), tuple(births.tolist()), acoustic + language + bonus, acoustic, language, bonus, tuple(found), tuple(spans)
         )
@@ -187,6 +192,18 @@ class BeamDecoder:
             bonus += float(automaton.gain[state, label])
             state = int(automaton.target[state, label])
         return bonus + float(automaton.end[state])
+
+
+def decode_many(
+    decode: Callable[[np.ndarray, int], list[Hypothesis]], log_probs: Iterable[np.ndarray], n_best: int, threads: int
+) -> Iterator[list[Hypothesis]]:
+    """``decode(log_probs, n_best)`` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
+    threads = threads or len(os.sched_getaffinity(0))
+    if threads == 1:
+        yield from (decode(table, n_best) for table in log_probs)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(lambda table: decode(table, n_best), log_probs)
 
 
 def _gram(model: NgramModel | None, weight: float, symbols: Sequence[str]) -> Gram:

@@ -16,9 +16,9 @@ from recognizer.errors import ConfigError
 
 if TYPE_CHECKING:
     from recognizer.decoding.ngram import NgramModel
-    from recognizer.decoding.word_tree import WordTree
+    from recognizer.decoding.word_tree import Spellings, WordTree
 
-FILES = ("lm", "char_lm", "lexicon")  # settings that name files
+FILES = ("lm", "char_lm", "lexicon", "second_lexicon")  # settings that name files
 
 
 class Decoder(Protocol):
@@ -45,7 +45,13 @@ class GreedyDecoder:
         yield from (self.decode(table) for table in log_probs)
 
 
-def load_decoder(config: DecoderConfig, alphabet: Alphabet, folder: Path | None = None, hotwords: Mapping[str, float] | None = None) -> Decoder:
+def load_decoder(
+    config: DecoderConfig,
+    alphabet: Alphabet,
+    folder: Path | None = None,
+    hotwords: Mapping[str, float] | None = None,
+    second: Alphabet | None = None,
+) -> Decoder:
     """Read what ``config`` names and put the decoder together.
 
     A model of characters scores the symbols of the alphabet; so does one of words where the symbols are units and there is no
@@ -56,6 +62,7 @@ def load_decoder(config: DecoderConfig, alphabet: Alphabet, folder: Path | None 
         alphabet: of the log-probs to come.
         folder: of the bundle, in which files are looked for first.
         hotwords: weights of phrases, in nats.
+        second: of the other log-probs, where ``decoder.second`` names another recogniser; the words are then those of the model that both can spell.
 
     Raises:
         ConfigError: a file that is not there, models that do not fit together, or hotwords with a greedy decoder.
@@ -67,9 +74,10 @@ def load_decoder(config: DecoderConfig, alphabet: Alphabet, folder: Path | None 
         return GreedyDecoder()
     from recognizer.decoding.beam import BeamDecoder, Models
     from recognizer.decoding.hotwords import build_hotwords
-    from recognizer.decoding.word_tree import build_tree, load_spellings
+    from recognizer.decoding.word_tree import build_tree
 
-    spellings = load_spellings(find_file(config, "lexicon", folder), alphabet) if config.lexicon else None
+    spellings = _load_spellings(config, "lexicon", folder, alphabet)
+    others = _load_spellings(config, "second_lexicon", folder, second) if second is not None else None
     lm, letters = _load_model(config, "lm", folder), _load_model(config, "char_lm", folder)
     words = None
     if lm is not None:
@@ -81,6 +89,10 @@ def load_decoder(config: DecoderConfig, alphabet: Alphabet, folder: Path | None 
             words = lm
     if letters is not None:
         _check_letters(letters, alphabet)
+    if second is not None:
+        if words is None:
+            raise ConfigError("decoder.second: needs decoder.lm, a model of words, in which both recognisers' readings are compared")
+        spellings, others = _agree(spellings, others, words, alphabet, second)
     tree = None
     if spellings is not None:
         tree = build_tree(spellings, alphabet)
@@ -89,7 +101,13 @@ def load_decoder(config: DecoderConfig, alphabet: Alphabet, folder: Path | None 
     if tree is None and config.vocabulary == "closed":
         raise ConfigError("decoder.vocabulary: closed needs decoder.lexicon or a word model in decoder.lm")
     automaton = build_hotwords(hotwords, alphabet, spellings) if hotwords else None
-    return BeamDecoder(alphabet, config, Models(words, letters, tree, automaton))
+    decoder = BeamDecoder(alphabet, config, Models(words, letters, tree, spellings, automaton))
+    if second is None or others is None:
+        return decoder
+    from recognizer.decoding.pair import PairDecoder
+
+    phrases = build_hotwords(hotwords, second, others) if hotwords else None
+    return PairDecoder(decoder, BeamDecoder(second, config, Models(words, None, build_tree(others, second), others, phrases)))
 
 
 def find_file(config: DecoderConfig, key: str, folder: Path | None) -> Path:
@@ -112,6 +130,35 @@ def _load_model(config: DecoderConfig, key: str, folder: Path | None) -> NgramMo
     from recognizer.decoding.ngram_file import load_ngram
 
     return load_ngram(find_file(config, key, folder))
+
+
+def _load_spellings(config: DecoderConfig, key: str, folder: Path | None, alphabet: Alphabet) -> Spellings | None:
+    if getattr(config, key) is None:
+        return None
+    from recognizer.decoding.word_tree import load_spellings
+
+    return load_spellings(find_file(config, key, folder), alphabet)
+
+
+def _agree(
+    spellings: Spellings | None, others: Spellings | None, words: NgramModel, alphabet: Alphabet, second: Alphabet
+) -> tuple[Spellings, Spellings]:
+    """How each of two recognisers spells the words of the model that both can; one without a lexicon does so by their characters."""
+    from recognizer.decoding.word_tree import spell_words
+
+    listed = others if spellings is None else spellings
+    known = words.symbols[3:] if listed is None else [word for word in listed if word in words.ids]
+    both = []
+    for given, own, key in ((spellings, alphabet, "lexicon"), (others, second, "second_lexicon")):
+        if given is None and own.level == "units":
+            raise ConfigError(f"decoder.{key}: is needed: the words of the model have to be spelt in {own.symbols[0]!r} and the like")
+        symbols = frozenset(own.symbols)
+        ways = spell_words(known) if given is None else given
+        both.append({word: spelt for word in known if (spelt := [way for way in ways.get(word, []) if symbols.issuperset(way)])})
+    shared = [word for word in both[0] if word in both[1]]
+    if not shared:
+        raise ConfigError("decoder.second: no word of decoder.lm and the lexicon can be spelt by both recognisers")
+    return {word: both[0][word] for word in shared}, {word: both[1][word] for word in shared}
 
 
 def _check_letters(model: NgramModel, alphabet: Alphabet) -> None:

@@ -72,7 +72,7 @@ def build_tree(spellings: Spellings, alphabet: Alphabet) -> WordTree:
     words: list[str] = []
     unspelt: list[str] = []
     for word, ways in spellings.items():
-        spelt = {tuple(labels[s] for s in way) for way in ways if way and all(s in labels for s in way)}
+        spelt = {tuple(map(labels.__getitem__, way)) for way in ways if way and labels.keys() >= {*way}}
         if spelt:
             entries.extend((way, len(words)) for way in sorted(spelt))
             words.append(word)

@@ -84,6 +84,16 @@ class Network(nn.Module):
         """Feature frames that one frame of log-probs stands for."""
         return self.frontend.stride
 
+    @property
+    def columns(self) -> int:
+        """V, labels that each frame has a log-prob for."""
+        return self.output.out_features
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.output.weight.device
+
     def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
         """Normalised features (B, T, D), zero beyond lengths (B,) -> log-probs, auxiliary log-probs, lengths.
 

@@ -1,0 +1,117 @@
+"""Two recognisers of the same language decide together what was said or written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from recognizer.config import DecoderConfig
+from recognizer.decoding.alignment import viterbi_align
+from recognizer.decoding.beam import BeamDecoder, decode_many
+from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.decoding.path_sums import label_log_prob
+from recognizer.errors import ConfigError
+
+POOL = 50  # readings that each recogniser proposes
+
+
+class PairDecoder:
+    """Each of two recognisers proposes readings, and both judge all of them.
+
+    One that spells and one that hears phones err in different places. The readings of both beams are pooled by their words; the
+    acoustic score of each is the weighted sum of its log probabilities in both, what a beam did not find being summed over its
+    paths; the language model counts once (log-linear combination of N-best lists, as in ROVER's successors; cf. Ostendorf et al. 1991).
+
+    Args:
+        first: its alphabet is that of the hypotheses; ``decoder.second_weight`` of its settings divides the acoustic score.
+        second: of the same words.
+
+    Raises:
+        ConfigError: models that do not fit together.
+    """
+
+    def __init__(self, first: BeamDecoder, second: BeamDecoder) -> None:
+        self.first, self.second = first, second
+        self.config, self.models, self.closed = first.config, first.models, first.closed
+        if not first.closed or first.models.words is None or first.models.letters is not None:
+            raise ConfigError("decoder.second: needs decoder.lm, a model of words, and a closed vocabulary, and goes without decoder.char_lm")
+        self._spellers = [_Speller(decoder) for decoder in (first, second)]
+
+    def with_config(self, config: DecoderConfig) -> PairDecoder:
+        """The same models with other settings."""
+        return PairDecoder(self.first.with_config(config), self.second.with_config(config))
+
+    def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
+        """The likeliest readings, best first, in labels of the first recogniser.
+
+        Args:
+            log_probs: (T, V1 + V2), those of both recognisers side by side.
+            n_best: how many.
+
+        Raises:
+            InputError: as :meth:`~recognizer.decoding.beam.BeamDecoder.decode`.
+        """
+        columns = len(self.first.alphabet)
+        tables = [np.ascontiguousarray(part, dtype=np.float64) for part in (log_probs[:, :columns], log_probs[:, columns:])]
+        pool: dict[tuple[str, ...], list[Hypothesis | None]] = {}
+        language: dict[tuple[str, ...], float] = {}  # the same in both
+        for which, decoder in enumerate((self.first, self.second)):
+            for hypothesis in decoder.decode(tables[which], max(n_best, POOL)):
+                readings = pool.setdefault(hypothesis.words, [None, None])
+                language[hypothesis.words] = hypothesis.language
+                if readings[which] is None and self._spellers[which].is_clean(hypothesis):
+                    readings[which] = hypothesis
+        judged = [self._judge(words, readings, tables, language[words]) for words, readings in pool.items()]
+        judged.sort(key=lambda hypothesis: -hypothesis.score)
+        return [self._place(hypothesis, tables[0]) for hypothesis in judged[:n_best]]
+
+    def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
+        """:meth:`decode` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
+        yield from decode_many(self.decode, log_probs, n_best, threads)
+
+    def _judge(
+        self, words: Sequence[str], readings: Sequence[Hypothesis | None], tables: Sequence[np.ndarray], language: float
+    ) -> Hypothesis:
+        found = readings[0] or self._spellers[0].read(words)
+        scores = [
+            reading.acoustic if reading is not None else label_log_prob(table, np.array(speller.read(words).labels, dtype=np.int64))
+            for reading, table, speller in zip(readings, tables, self._spellers, strict=True)
+        ]
+        share = self.config.second_weight
+        acoustic = (1 - share) * scores[0] + share * scores[1]
+        bonus = self.first.bonus(found.labels, len(words))
+        return replace(found, score=acoustic + language + bonus, acoustic=acoustic, language=language, bonus=bonus)
+
+    def _place(self, hypothesis: Hypothesis, table: np.ndarray) -> Hypothesis:
+        """With frames, where only the second recogniser has found it."""
+        if len(hypothesis.frames) == len(hypothesis.labels):
+            return hypothesis
+        return replace(hypothesis, frames=viterbi_align(table, hypothesis.labels).starts)
+
+
+class _Speller:
+    """Spells words in the labels of one recogniser, each in its first way."""
+
+    def __init__(self, decoder: BeamDecoder) -> None:
+        self._decoder = decoder
+
+    def is_clean(self, hypothesis: Hypothesis) -> bool:
+        """Whether its labels are the words and one separator between any two, and no more."""
+        return not self._decoder.separator or hypothesis.labels == self.read(hypothesis.words).labels
+
+    def read(self, words: Sequence[str]) -> Hypothesis:
+        """A reading of words without frames and scores."""
+        alphabet, separator, spellings = self._decoder.alphabet, self._decoder.separator, self._decoder.models.spellings
+        assert spellings is not None
+        labels: list[int] = []
+        spans: list[tuple[int, int]] = []
+        for word in words:
+            if separator and labels:
+                labels.append(separator)
+            begin = len(labels)
+            spelt = spellings[word][0]
+            labels += alphabet.encode(spelt if alphabet.level == "units" else "".join(spelt))
+            spans.append((begin, len(labels)))
+        return Hypothesis(tuple(labels), (), 0.0, words=tuple(words), spans=tuple(spans))

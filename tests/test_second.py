@@ -1,0 +1,117 @@
+"""A second recogniser beside the first, from the command line to the text."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from recognizer.bundle import load_bundle, save_bundle
+from recognizer.config import DecoderConfig
+from recognizer.data.manifest import load_manifest, save_manifest
+from recognizer.decoding.ngram_estimate import estimate_ngram
+from recognizer.decoding.ngram_file import save_ngram
+from recognizer.decoding.pair import PairDecoder
+from recognizer.errors import BundleError, ConfigError
+from recognizer.models.network import Network
+from recognizer.models.network_pair import NetworkPair
+from recognizer.pipeline import Recognizer
+from tests.test_pipeline import long_recording
+
+
+@pytest.fixture(scope="module")
+def words(tones, tmp_path_factory) -> Path:
+    """A model of the words of both manifests."""
+    texts = [item.text for name in ("train", "dev") for item in load_manifest(tones.root / f"{name}.jsonl")]
+    path = tmp_path_factory.mktemp("lm") / "words.ngram"
+    save_ngram(estimate_ngram([text for text in texts if text], order=2, level="words"), path)
+    return path
+
+
+@pytest.fixture
+def bundles(speech_run: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """The recogniser and another one, whose weights are a little different."""
+    first = shutil.copytree(speech_run / "bundle", tmp_path / "first")
+    bundle = load_bundle(first)
+    generator = np.random.default_rng(3)
+    other = {
+        name: weight + 0.05 * weight.new_tensor(generator.normal(size=tuple(weight.shape))) if weight.is_floating_point() else weight
+        for name, weight in bundle.weights.items()
+    }
+    save_bundle(tmp_path / "second", bundle.recipe, bundle.alphabet, other, bundle.card())
+    return first, tmp_path / "second"
+
+
+def closed(words: Path, **changes: object) -> DecoderConfig:
+    return DecoderConfig(kind="beam", lm=str(words), vocabulary="closed", **changes)  # type: ignore[arg-type]
+
+
+def test_both_networks_hear_the_same_frames(bundles, words, tones) -> None:
+    first, second = (Recognizer.load(path, "cpu", threads=1) for path in bundles)
+    pair = Recognizer.load(bundles[0], "cpu", threads=1, decoder=closed(words, second=str(bundles[1])))
+    assert isinstance(pair.decoder, PairDecoder)
+    sources = [str(item.source) for item in tones.items()]
+    for one, other, emission in zip(first.log_probs(sources), second.log_probs(sources), pair.emissions(sources), strict=True):
+        assert emission.log_probs is not None and emission.table is not None
+        np.testing.assert_allclose(emission.log_probs, one, atol=1e-5)
+        np.testing.assert_allclose(emission.table, np.hstack([one, other]), atol=1e-5)
+        assert not np.allclose(one, other, atol=1e-2)
+
+
+def test_long_recordings_and_company_change_nothing(bundles, words, tones, speak, tmp_path, monkeypatch) -> None:
+    pair = Recognizer.load(bundles[0], "cpu", threads=1, decoder=closed(words, second=str(bundles[1])))
+    sources = [str(item.source) for item in tones.items()][:6]
+    together = [transcript.text for transcript in pair.transcribe(sources)]
+    assert [next(iter(pair.transcribe(source))).text for source in sources] == together
+    path, _ = long_recording(speak, tmp_path / "long.wav", 40)
+    (whole,) = pair.emissions([path])
+    monkeypatch.setattr("recognizer.source.WINDOW_SECONDS", 2.0)
+    monkeypatch.setattr("recognizer.source.CONTEXT_SECONDS", 0.5)
+    (cut,) = pair.emissions([path])
+    assert whole.table is not None and cut.table is not None and whole.table.shape == cut.table.shape
+    assert not np.array_equal(whole.table, cut.table)  # cut into windows indeed
+    np.testing.assert_allclose(whole.table, cut.table, atol=0.05)
+
+
+def test_a_recogniser_beside_itself_says_what_it_says_alone(bundles, words, tones) -> None:
+    alone = Recognizer.load(bundles[0], "cpu", threads=1, decoder=closed(words))
+    pair = Recognizer.load(bundles[0], "cpu", threads=1, decoder=closed(words, second=str(bundles[0]), second_weight=0.7))
+    sources = [str(item.source) for item in tones.items()]
+    for one, two in zip(alone.transcribe(sources, times=True), pair.transcribe(sources, times=True), strict=True):
+        assert two.text == one.text and two.acoustic == pytest.approx(one.acoustic, abs=1e-3)
+        assert [(word.text, word.start, word.end) for word in two.words] == [(word.text, word.start, word.end) for word in one.words]
+
+
+def test_tuning_finds_its_share_and_the_bundle_finds_it_again(cli, bundles, words, tones, tmp_path) -> None:
+    items = [replace(item, group=str(number % 3)) for number, item in enumerate(tones.items())]
+    save_manifest(items, tmp_path / "dev.jsonl")
+    asked = ("decoder.lm=" + str(words), "decoder.vocabulary=closed", f"decoder.second={bundles[1]}")
+    outcome = cli("tune", bundles[0], tmp_path / "dev.jsonl", *asked, "--json", "--folds", "3", "--threads", "1", "-o", tmp_path / "tuned")
+    assert outcome.code == 0, outcome.err
+    found = json.loads("\n".join(outcome.out))
+    assert len({trial["second_weight"] for trial in found["trials"]}) > 1 and len(found["folds"]["folds"]) == 3
+    kept = yaml.safe_load((tmp_path / "tuned" / "config.yaml").read_text())["decoder"]
+    assert kept["second"] == "../second" and kept["lm"] == "lm.ngram"
+    moved = shutil.copytree(tmp_path / "tuned", tmp_path / "elsewhere" / "tuned")
+    shutil.copytree(bundles[1], tmp_path / "elsewhere" / "second")
+    scores = json.loads("\n".join(cli("evaluate", moved, tmp_path / "dev.jsonl", "--json", "--allow-seen").out))
+    assert scores["rates"]["WER"]["rate"] == pytest.approx(found["error"], abs=1e-9)
+    greedy = cli("evaluate", moved, tmp_path / "dev.jsonl", "decoder=greedy", "--json", "--allow-seen")
+    assert greedy.code == 0  # which needs no second
+    shutil.rmtree(tmp_path / "elsewhere" / "second")
+    with pytest.raises(BundleError, match="second"):
+        Recognizer.load(moved)
+
+
+def test_what_does_not_hear_alike_is_refused(bundles, words, line_run, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=r"decoder\.second: .* takes other features"):
+        Recognizer.load(bundles[0], decoder=closed(words, second=str(line_run / "bundle")))
+    bundle = load_bundle(bundles[0])
+    recipe = replace(bundle.recipe, model=replace(bundle.recipe.model, frontend=replace(bundle.recipe.model.frontend, frames=2)))
+    with pytest.raises(ConfigError, match="its frames are 2 features long, those of the recogniser itself 3"):
+        NetworkPair(Network(bundle.recipe, 5), Network(recipe, 5))

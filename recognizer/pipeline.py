@@ -136,7 +136,7 @@ class Recognizer:
 
     def text(self, hypothesis: Hypothesis) -> str:
         """What a hypothesis says: the words of a lexicon where the symbols are units, else the symbols."""
-        if hypothesis.words and self.alphabet.level == "units" and self.decoding.words:
+        if hypothesis.words and self.alphabet.level == "units":
             return " ".join(hypothesis.words)
         return self.alphabet.decode(hypothesis.labels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log
 
 import numpy as np
@@ -102,11 +102,13 @@ class BeamDecoder:
         outcome = search_prefixes(table, self._search, self._tree, self._words, self._letters, self._phrases, *bonuses)
         (parent, last, word_at, birth), nodes, scores, final_words, unfinished = outcome
         if len(nodes) == 0:
-            return [self._cut(table, *trace(parent, last, word_at, birth, unfinished))]
-        return [
-            self._read(trace(parent, last, word_at, birth, node), int(word), row)
-            for node, row, word in zip(nodes[:n_best], scores[:n_best], final_words[:n_best], strict=True)
-        ]
+            found = [self._cut(table, *trace(parent, last, word_at, birth, unfinished))]
+        else:
+            found = [
+                self._read(trace(parent, last, word_at, birth, node), int(word), row)
+                for node, row, word in zip(nodes[:n_best], scores[:n_best], final_words[:n_best], strict=True)
+            ]
+        return found if self.config.words else list(map(without_words, found))
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
         """:meth:`decode` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
@@ -192,6 +194,11 @@ class BeamDecoder:
             bonus += float(automaton.gain[state, label])
             state = int(automaton.target[state, label])
         return bonus + float(automaton.end[state])
+
+
+def without_words(hypothesis: Hypothesis) -> Hypothesis:
+    """The hypothesis as one of symbols only."""
+    return replace(hypothesis, words=(), spans=())
 
 
 def decode_many(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 
 from recognizer.config import DecoderConfig
 from recognizer.decoding.alignment import viterbi_align
-from recognizer.decoding.beam import BeamDecoder, decode_many
+from recognizer.decoding.beam import BeamDecoder, decode_many, without_words
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.path_sums import label_log_prob
 from recognizer.errors import ConfigError
@@ -22,7 +23,7 @@ class PairDecoder:
 
     One that spells and one that hears phones err in different places. The readings of both beams are pooled by their words; the
     acoustic score of each is the weighted sum of its log probabilities in both, what a beam did not find being summed over its
-    paths; the language model counts once (log-linear combination of N-best lists, as in ROVER's successors; cf. Ostendorf et al. 1991).
+    paths; the language model counts once (N-best lists rescored by several systems: Ostendorf et al. 1991).
 
     Args:
         first: its alphabet is that of the hypotheses; ``decoder.second_weight`` of its settings divides the acoustic score.
@@ -33,14 +34,14 @@ class PairDecoder:
     """
 
     def __init__(self, first: BeamDecoder, second: BeamDecoder) -> None:
-        self.first, self.second = first, second
+        self.first, self.second = (_with_words(decoder) for decoder in (first, second))
         self.config, self.models, self.closed = first.config, first.models, first.closed
         if not first.closed or first.models.words is None or first.models.letters is not None:
             raise ConfigError("decoder.second: needs decoder.lm, a model of words, and a closed vocabulary, and goes without decoder.char_lm")
-        self._spellers = [_Speller(decoder) for decoder in (first, second)]
+        self._spellers = [_Speller(decoder) for decoder in (self.first, self.second)]
 
     def with_config(self, config: DecoderConfig) -> PairDecoder:
-        """The same models with other settings."""
+        """As of :class:`~recognizer.decoding.beam.BeamDecoder`."""
         return PairDecoder(self.first.with_config(config), self.second.with_config(config))
 
     def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
@@ -64,8 +65,11 @@ class PairDecoder:
                 if readings[which] is None and self._spellers[which].is_clean(hypothesis):
                     readings[which] = hypothesis
         judged = [self._judge(words, readings, tables, language[words]) for words, readings in pool.items()]
-        judged.sort(key=lambda hypothesis: -hypothesis.score)
-        return [self._place(hypothesis, tables[0]) for hypothesis in judged[:n_best]]
+        possible = sorted((hypothesis for hypothesis in judged if isfinite(hypothesis.score)), key=lambda hypothesis: -hypothesis.score)
+        if not possible:  # so few frames that what one can read is too long for the other
+            possible = self.first.decode(tables[0], n_best)
+        placed = [self._place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
+        return placed if self.config.words else list(map(without_words, placed))
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
         """:meth:`decode` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
@@ -89,6 +93,11 @@ class PairDecoder:
         if len(hypothesis.frames) == len(hypothesis.labels):
             return hypothesis
         return replace(hypothesis, frames=viterbi_align(table, hypothesis.labels).starts)
+
+
+def _with_words(decoder: BeamDecoder) -> BeamDecoder:
+    """The decoder with words in its hypotheses, by which they are pooled."""
+    return decoder if decoder.config.words else decoder.with_config(replace(decoder.config, words=True))
 
 
 class _Speller:

@@ -102,6 +102,13 @@ def test_labels_and_spans_are_those_of_the_first(files) -> None:
             assert [tuple(PHONES.spell(h.labels[begin:end])) for begin, end in h.spans] == [LEXICON[word] for word in h.words]
 
 
+def test_words_may_stay_unsaid(files) -> None:
+    for seed in range(4):
+        table = np.hstack(emissions(seed)[::-1])
+        told, silent = (phones_first(files, words=words).decode(table, 5) for words in (True, False))
+        assert [replace(h, words=(), spans=()) for h in told] == silent and any(h.words for h in told)
+
+
 def test_what_only_the_second_has_found_gets_frames_too(files) -> None:
     letters, phones = emissions(3, 30)
     phones = normalised(np.eye(4)[[1, 0, 2, 0] * 7 + [0, 0]] * 12.0)  # certain of "ab", again and again
@@ -128,6 +135,17 @@ def test_nothing_was_said(files) -> None:
     assert (found.labels, found.words, found.frames) == ((), (), ())
     silence = normalised(np.tile([20.0, 0.0, 0.0, 0.0], (15, 1)))
     assert letters_first(files).decode(np.hstack([silence, silence]))[0].words == ()
+
+
+def test_what_one_cannot_read_in_so_few_frames_does_not_count(files) -> None:
+    letters = normalised(np.array([[0.0, -9.0, 9.0, -9.0]]))  # surely "a", in one frame
+    phones = normalised(np.array([[-9.0, 9.0, -9.0, -9.0]]))
+    found = letters_first(files).decode(np.hstack([letters, phones]), 50)
+    assert found[0].words == ("a",) and {h.words for h in found} == {(), ("a",)}
+    assert all(math.isfinite(h.score) for h in found)
+    two = normalised(np.array([[-9.0, -9.0, 30.0, -9.0], [-9.0, -9.0, -9.0, 30.0]]))  # "ab", or impossible
+    none = normalised(np.array([[-np.inf, -np.inf, -np.inf, 0.0]] * 2))  # C, which alone is no word
+    assert letters_first(files).decode(np.hstack([two, none]))[0].words == ("ab",)
 
 
 def test_threads_and_other_settings_change_only_what_they_should(files) -> None:

@@ -15,7 +15,7 @@ from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.path_sums import label_log_prob
 from recognizer.errors import ConfigError
 
-POOL = 50  # readings that each recogniser proposes
+POOL = 30  # readings that each recogniser proposes
 
 
 class PairDecoder:
@@ -105,6 +105,7 @@ class _Speller:
 
     def __init__(self, decoder: BeamDecoder) -> None:
         self._decoder = decoder
+        self._labels: dict[str, list[int]] = {}  # of the words met so far
 
     def is_clean(self, hypothesis: Hypothesis) -> bool:
         """Whether its labels are the words and one separator between any two, and no more."""
@@ -112,15 +113,22 @@ class _Speller:
 
     def read(self, words: Sequence[str]) -> Hypothesis:
         """A reading of words without frames and scores."""
-        alphabet, separator, spellings = self._decoder.alphabet, self._decoder.separator, self._decoder.models.spellings
-        assert spellings is not None
+        separator = self._decoder.separator
         labels: list[int] = []
         spans: list[tuple[int, int]] = []
         for word in words:
             if separator and labels:
                 labels.append(separator)
             begin = len(labels)
-            spelt = spellings[word][0]
-            labels += alphabet.encode(spelt if alphabet.level == "units" else "".join(spelt))
+            labels += self._spell(word)
             spans.append((begin, len(labels)))
         return Hypothesis(tuple(labels), (), 0.0, words=tuple(words), spans=tuple(spans))
+
+    def _spell(self, word: str) -> list[int]:
+        labels = self._labels.get(word)
+        if labels is None:
+            alphabet, spellings = self._decoder.alphabet, self._decoder.models.spellings
+            assert spellings is not None
+            spelt = spellings[word][0]
+            labels = self._labels[word] = alphabet.encode(spelt if alphabet.level == "units" else "".join(spelt))
+        return labels

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Container
 from functools import cache
 from pathlib import Path
@@ -19,21 +21,14 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
     the order of the file. Lines that begin with ``;;;`` and what follows `` #`` are remarks.
 
     Args:
-        path: a UTF-8 text file.
+        path: a UTF-8 text file, plain or gzip.
         bare: take stress digits and word-position marks off the phones (``AH0_B`` becomes ``AH``).
 
     Raises:
         InputError: the file cannot be read, a word has no phones (file and line named), or there is no word at all.
     """
-    path = Path(path)
     lexicon: Pronunciations = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.startswith(";;;"):
             continue
         word, *phones = (re.sub(r"\s#.*", "", line) if "#" in line else line).split() or [""]
@@ -50,10 +45,27 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
     return lexicon
 
 
+def read_lines(path: str | Path) -> list[str]:
+    """The lines of a lexicon, plain or gzip by its content.
+
+    Raises:
+        InputError: it cannot be read, is a damaged gzip file, or is not UTF-8.
+    """
+    try:
+        content = Path(path).read_bytes()
+        return (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: the gzip file is damaged or cut short ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
 def keep_lines(path: str | Path, words: Container[str]) -> str:
     """The lines of a lexicon whose words are among ``words``, as they stand."""
-    lines = Path(path).read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    return "".join(line for line in lines if line.strip() and not line.startswith(";;;") and bare_word(line.split()[0]) in words)
+    lines = (line for line in read_lines(path) if line.strip() and not line.startswith(";;;"))
+    return "".join(f"{line}\n" for line in lines if bare_word(line.split()[0]) in words)
 
 
 def bare_word(word: str) -> str:

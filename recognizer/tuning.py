@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import math
 import os
@@ -94,7 +95,8 @@ def _store(bundle: Bundle, config: DecoderConfig, folder: Path, room: Path) -> N
         path = find_file(config, key, bundle.folder)
         name = f"{key}{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
         if key.endswith("lexicon") and lm is not None and lm.level == "words":
-            (room / name).write_text(keep_lines(path, lm.ids), encoding="utf-8")
+            name = f"{key}.txt.gz"
+            (room / name).write_bytes(gzip.compress(keep_lines(path, lm.ids).encode(), mtime=0))
             path = room / name
         files[name], names[key] = path, name
     if config.second is not None and (bundle.folder / config.second).is_dir():

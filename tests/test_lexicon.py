@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from recognizer.data.manifest import load_manifest
@@ -57,3 +59,13 @@ def test_lines_of_known_words_stay_as_they_are(tmp_path) -> None:
     text = ";;; of old\nTHE  DH AH0\nTHE(2)  DH IY0\n\nCAT  K AE1 T # an animal\nCATS  K AE1 T S\n(  P AH\n"
     (tmp_path / "lexicon.txt").write_text(text)
     assert keep_lines(tmp_path / "lexicon.txt", {"THE", "CAT", "("}) == "THE  DH AH0\nTHE(2)  DH IY0\nCAT  K AE1 T # an animal\n(  P AH\n"
+
+
+def test_a_packed_lexicon_is_read_as_a_plain_one(tmp_path) -> None:
+    packed = gzip.compress(b"THE  DH AH0\nTHE(2)  DH IY0\nCAT  K AE1 T\n")
+    (tmp_path / "lexicon.txt.gz").write_bytes(packed)
+    assert load_lexicon(tmp_path / "lexicon.txt.gz") == {"THE": [("DH", "AH"), ("DH", "IY")], "CAT": [("K", "AE", "T")]}
+    assert keep_lines(tmp_path / "lexicon.txt.gz", {"CAT"}) == "CAT  K AE1 T\n"
+    (tmp_path / "cut.txt.gz").write_bytes(packed[:-12])
+    with pytest.raises(InputError, match=r"cut\.txt\.gz: the gzip file is damaged"):
+        load_lexicon(tmp_path / "cut.txt.gz")

@@ -10,7 +10,7 @@ import numpy as np
 
 from recognizer.alphabet import SPACE, Alphabet
 from recognizer.errors import InputError
-from recognizer.lexicon import load_lexicon
+from recognizer.lexicon import load_lexicon, read_lines
 
 Spellings = Mapping[str, Sequence[tuple[str, ...]]]
 
@@ -129,15 +129,8 @@ def load_spellings(path: str | Path, alphabet: Alphabet) -> Spellings:
     if alphabet.level == "units":
         bare = all(symbol.isalpha() for symbol in alphabet.symbols)
         return load_lexicon(path, bare)
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     spellings: dict[str, list[tuple[str, ...]]] = {}
-    for line in lines:
+    for line in read_lines(path):
         word, *symbols = line.split() or [""]
         if word:
             way = tuple(" " if s == SPACE else s for s in symbols) or tuple(word)

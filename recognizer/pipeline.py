@@ -40,6 +40,10 @@ class Recognizer:
     Raises:
         BundleError: weights that do not fit the settings.
         ConfigError, InputError: from :func:`~recognizer.decoding.decoder.load_decoder`.
+
+    Attributes:
+        bundles: the bundle, and that of the second recogniser if its settings name one.
+        network: of the bundle.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Recognizer:
         self.threads = threads
         self.decoding = decoder or bundle.recipe.decoder
         second = load_second(self.decoding, bundle)
+        self.bundles = (bundle,) if second is None else (bundle, second)
         alphabet = second.alphabet if second is not None else None
         self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet)
         self.network = _load_network(bundle, self.device)

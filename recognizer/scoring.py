@@ -170,11 +170,12 @@ def check_unseen(recognizer: Recognizer, items: Sequence[Item], manifest: str | 
 
 
 def find_known(recognizer: Recognizer, items: Sequence[Item]) -> tuple[list[Item], list[Item]] | None:
-    """The items that a recogniser was trained on, and those that its training was stopped by; None where its bundle does not say."""
-    bundle = recognizer.bundle
-    if TRAINED_ON not in bundle.others:
-        return None
-    provenance = Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
+    """The items that a recogniser was trained on, and those that its training was stopped by; None where a bundle of it does not say."""
+    provenance = Provenance()
+    for bundle in recognizer.bundles:
+        if TRAINED_ON not in bundle.others:
+            return None
+        provenance |= Provenance.parse((bundle.folder / TRAINED_ON).read_text(encoding="utf-8"))
     return provenance.trained_on(items), provenance.chosen_by(items)
 
 

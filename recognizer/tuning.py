@@ -78,7 +78,7 @@ def tune_on(data: TuningData, progress: Progress | None = None) -> Tuned:
 def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> None:
     """Write the settings into the bundle, and the files they name beside them, so that it needs no others but a second recogniser.
 
-    Of a lexicon only the words stay that the model of words knows, if there is one.
+    Where there is one, only those words of a lexicon count that the model of words knows, and only they are kept.
     """
     with TemporaryDirectory() as room:
         _store(bundle, config, folder or bundle.folder, Path(room))
@@ -86,7 +86,7 @@ def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> 
 
 def _store(bundle: Bundle, config: DecoderConfig, folder: Path, room: Path) -> None:
     names: dict[str, Any] = {}
-    lm = load_ngram(find_file(config, "lm", bundle.folder)) if config.lm is not None else None
+    words = load_ngram(find_file(config, "lm", bundle.folder)).ids if config.second is not None else None
     models = {getattr(bundle.recipe.decoder, key) for key in FILES}  # old ones go
     files: dict[str, Path] = {name: bundle.folder / name for name in bundle.others if name not in models}
     for key in FILES:
@@ -94,9 +94,9 @@ def _store(bundle: Bundle, config: DecoderConfig, folder: Path, room: Path) -> N
             continue
         path = find_file(config, key, bundle.folder)
         name = f"{key}{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
-        if key.endswith("lexicon") and lm is not None and lm.level == "words":
+        if key.endswith("lexicon") and words is not None:
             name = f"{key}.txt.gz"
-            (room / name).write_bytes(gzip.compress(keep_lines(path, lm.ids).encode(), mtime=0))
+            (room / name).write_bytes(gzip.compress(keep_lines(path, words).encode(), mtime=0))
             path = room / name
         files[name], names[key] = path, name
     if config.second is not None and (bundle.folder / config.second).is_dir():

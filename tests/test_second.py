@@ -14,6 +14,7 @@ import yaml
 from recognizer.bundle import load_bundle, save_bundle
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import load_manifest, save_manifest
+from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.decoding.ngram_estimate import estimate_ngram
 from recognizer.decoding.ngram_file import save_ngram
 from recognizer.decoding.pair import PairDecoder
@@ -106,6 +107,20 @@ def test_tuning_finds_its_share_and_the_bundle_finds_it_again(cli, bundles, word
     shutil.rmtree(tmp_path / "elsewhere" / "second")
     with pytest.raises(BundleError, match="second"):
         Recognizer.load(moved)
+
+
+def test_what_the_second_was_trained_on_is_not_scored_either(cli, bundles, words, tones) -> None:
+    bundle = load_bundle(bundles[0])
+    nothing = bundles[0].parent / "nothing.txt"
+    nothing.write_text("")
+    save_bundle(bundles[0], bundle.recipe, bundle.alphabet, bundle.weights, "", {TRAINED_ON: nothing})
+    seen = bundles[0].parent / "seen.txt"
+    seen.write_text(Provenance.of(tones.items(), []).to_text())
+    save_bundle(bundles[1], bundle.recipe, bundle.alphabet, bundle.weights, "", {TRAINED_ON: seen})
+    asked = ("evaluate", bundles[0], tones.root / "dev.jsonl", f"decoder.lm={words}", "decoder.vocabulary=closed")
+    assert cli(*asked).code == 0
+    outcome = cli(*asked, f"decoder.second={bundles[1]}")
+    assert outcome.code == 2 and "are among those the recogniser was trained on" in outcome.err[-1]
 
 
 def test_what_does_not_hear_alike_is_refused(bundles, words, line_run, tmp_path) -> None:

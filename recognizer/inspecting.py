@@ -58,14 +58,14 @@ def inspect(
     network = recognizer.network
     witness, maps = Witness(network.encoder), MapWitness(network.frontend)
     places = _choose_cells(_list_cells(witness, maps), layers, directions) if {"gates", "cells"} & set(what) else []
-    inputs, lengths, clock = _read(recognizer, source)
+    inputs, lengths, clock, said = _read(recognizer, source)
     features, frames = network.features(inputs, lengths)
     features = features[:, : int(frames)].clone().requires_grad_()
     with witness.listen(), maps.listen():
         log_probs, _, counts = network.encode(features, frames)
     log_probs = log_probs[:, : int(counts)]
     table = log_probs[0].detach().numpy()
-    labels = list(recognizer.decode(table).labels)
+    labels = list(recognizer.decode(said).labels)
     alignment = viterbi_align(table, labels)
     emitted = emission_frames(table, alignment)
     if symbol is not None and not 1 <= symbol <= len(labels):
@@ -114,8 +114,8 @@ def _choose_cells(
     return [(number, side) for number, side in there if number in numbers and side in (directions or sides)]
 
 
-def _read(recognizer: Recognizer, source: str | Path) -> tuple[Tensor, Tensor, Clock]:
-    """What the pipeline gives the network of a source: padded (1, N, ...), lengths (1,), and the clock of its frames."""
+def _read(recognizer: Recognizer, source: str | Path) -> tuple[Tensor, Tensor, Clock, np.ndarray]:
+    """What the pipeline gives the network of a source: padded (1, N, ...), lengths (1,); the clock of its frames; and what the decoder takes."""
     if recognizer.recipe.modality == "audio" and audio_seconds(source) > WINDOW_SECONDS:
         raise InputError(f"{source}: is longer than {WINDOW_SECONDS:g} s, more than a picture can show; cut it")
     calls: list[tuple[Tensor, Tensor]] = []
@@ -126,9 +126,9 @@ def _read(recognizer: Recognizer, source: str | Path) -> tuple[Tensor, Tensor, C
         handle.remove()
     if emission.error is not None:
         raise InputError(emission.error)
-    if not calls or emission.clock is None:
+    if not calls or emission.clock is None or emission.table is None:
         raise InputError(f"{source}: holds nothing to look at: silence, or a blank line")
-    return calls[0][0], calls[0][1], emission.clock
+    return calls[0][0], calls[0][1], emission.clock, emission.table
 
 
 def _look(witness: Witness, maps: MapWitness, place: tuple[int, Direction], what: Sequence[str], units: int) -> list[Panel]:

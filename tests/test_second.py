@@ -19,9 +19,11 @@ from recognizer.decoding.ngram_estimate import estimate_ngram
 from recognizer.decoding.ngram_file import save_ngram
 from recognizer.decoding.pair import PairDecoder
 from recognizer.errors import BundleError, ConfigError
+from recognizer.inspecting import inspect
 from recognizer.models.network import Network
 from recognizer.models.network_pair import NetworkPair
 from recognizer.pipeline import Recognizer
+from recognizer.tuning import store
 from tests.test_pipeline import long_recording
 
 
@@ -86,6 +88,15 @@ def test_a_recogniser_beside_itself_says_what_it_says_alone(bundles, words, tone
     for one, two in zip(alone.transcribe(sources, times=True), pair.transcribe(sources, times=True), strict=True):
         assert two.text == one.text and two.acoustic == pytest.approx(one.acoustic, abs=1e-3)
         assert [(word.text, word.start, word.end) for word in two.words] == [(word.text, word.start, word.end) for word in one.words]
+
+
+def test_the_first_is_the_one_that_is_looked_at_and_aligned(cli, bundles, words, tones, tmp_path) -> None:
+    asked = DecoderConfig(kind="beam", lm=str(words), vocabulary="closed", second=str(bundles[1]))
+    pair, source = Recognizer.load(bundles[0], "cpu", threads=1, decoder=asked), tones.items()[0].source
+    looked = inspect(pair, source)
+    assert looked.text == next(iter(pair.transcribe(source))).text and looked.posteriors.shape[1] == len(pair.alphabet)
+    store(pair.bundle, asked, tmp_path / "stored")
+    assert cli("align", tmp_path / "stored", tones.root / "dev.jsonl", "-f", "ctm", "-o", tmp_path / "times").code == 0
 
 
 def test_tuning_finds_its_share_and_the_bundle_finds_it_again(cli, bundles, words, tones, tmp_path) -> None:

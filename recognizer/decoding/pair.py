@@ -12,7 +12,7 @@ from recognizer.config import DecoderConfig
 from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.beam import BeamDecoder, decode_many, without_words
 from recognizer.decoding.hypothesis import Hypothesis
-from recognizer.decoding.path_sums import label_log_prob
+from recognizer.decoding.path_sums import quick_label_log_prob
 from recognizer.errors import ConfigError
 
 POOL = 30  # readings that each recogniser proposes
@@ -64,7 +64,8 @@ class PairDecoder:
                 language[hypothesis.words] = hypothesis.language
                 if readings[which] is None and self._spellers[which].is_clean(hypothesis):
                     readings[which] = hypothesis
-        judged = [self._judge(words, readings, tables, language[words]) for words, readings in pool.items()]
+        probs = [np.exp(table) for table in tables]
+        judged = [self._judge(words, readings, probs, language[words]) for words, readings in pool.items()]
         possible = sorted((hypothesis for hypothesis in judged if isfinite(hypothesis.score)), key=lambda hypothesis: -hypothesis.score)
         if not possible:  # so few frames that what one can read is too long for the other
             possible = self.first.decode(tables[0], n_best)
@@ -76,17 +77,16 @@ class PairDecoder:
         yield from decode_many(self.decode, log_probs, n_best, threads)
 
     def _judge(
-        self, words: Sequence[str], readings: Sequence[Hypothesis | None], tables: Sequence[np.ndarray], language: float
+        self, words: Sequence[str], readings: Sequence[Hypothesis | None], probs: Sequence[np.ndarray], language: float
     ) -> Hypothesis:
-        found = readings[0] or self._spellers[0].read(words)
-        scores = [
-            reading.acoustic if reading is not None else label_log_prob(table, np.array(speller.read(words).labels, dtype=np.int64))
-            for reading, table, speller in zip(readings, tables, self._spellers, strict=True)
+        found = [
+            reading or speller.read(words, table) for reading, table, speller in zip(readings, probs, self._spellers, strict=True)
         ]
+        scores = [quick_label_log_prob(table, np.array(each.labels, np.int64)) for each, table in zip(found, probs, strict=True)]
         share = self.config.second_weight
         acoustic = (1 - share) * scores[0] + share * scores[1]
-        bonus = self.first.bonus(found.labels, len(words))
-        return replace(found, score=acoustic + language + bonus, acoustic=acoustic, language=language, bonus=bonus)
+        bonus = self.first.bonus(found[0].labels, len(words))
+        return replace(found[0], score=acoustic + language + bonus, acoustic=acoustic, language=language, bonus=bonus)
 
     def _place(self, hypothesis: Hypothesis, table: np.ndarray) -> Hypothesis:
         """With frames, where only the second recogniser has found it."""
@@ -101,34 +101,47 @@ def _with_words(decoder: BeamDecoder) -> BeamDecoder:
 
 
 class _Speller:
-    """Spells words in the labels of one recogniser, each in its first way."""
+    """Spells words in the labels of one recogniser."""
 
     def __init__(self, decoder: BeamDecoder) -> None:
-        self._decoder = decoder
-        self._labels: dict[str, list[int]] = {}  # of the words met so far
+        assert decoder.models.spellings is not None
+        self._separator, self._alphabet, self._spellings = decoder.separator, decoder.alphabet, decoder.models.spellings
+        self._labels: dict[str, list[list[int]]] = {}  # of the words met so far, each of their ways
 
     def is_clean(self, hypothesis: Hypothesis) -> bool:
         """Whether its labels are the words and one separator between any two, and no more."""
-        return not self._decoder.separator or hypothesis.labels == self.read(hypothesis.words).labels
+        return not self._separator or hypothesis.labels == self._join([self._ways(word)[0] for word in hypothesis.words]).labels
 
-    def read(self, words: Sequence[str]) -> Hypothesis:
-        """A reading of words without frames and scores."""
-        separator = self._decoder.separator
+    def read(self, words: Sequence[str], probs: np.ndarray) -> Hypothesis:
+        """A reading of words without frames and scores: of each word the likeliest way, the others being as they are."""
+        ways = [self._ways(word) for word in words]
+        best = [each[0] for each in ways]
+        if max(map(len, ways), default=1) > 1:
+            score = self._score(best, probs)
+            for place, each in enumerate(ways):
+                for way in each[1:]:
+                    tried = [*best[:place], way, *best[place + 1 :]]
+                    if (gained := self._score(tried, probs)) > score:
+                        best, score = tried, gained
+        return replace(self._join(best), words=tuple(words))
+
+    def _score(self, ways: Sequence[Sequence[int]], probs: np.ndarray) -> float:
+        return float(quick_label_log_prob(probs, np.array(self._join(ways).labels, np.int64)))
+
+    def _join(self, ways: Sequence[Sequence[int]]) -> Hypothesis:
         labels: list[int] = []
         spans: list[tuple[int, int]] = []
-        for word in words:
-            if separator and labels:
-                labels.append(separator)
-            begin = len(labels)
-            labels += self._spell(word)
-            spans.append((begin, len(labels)))
-        return Hypothesis(tuple(labels), (), 0.0, words=tuple(words), spans=tuple(spans))
+        for way in ways:
+            if self._separator and labels:
+                labels.append(self._separator)
+            spans.append((len(labels), len(labels) + len(way)))
+            labels += way
+        return Hypothesis(tuple(labels), (), 0.0, spans=tuple(spans))
 
-    def _spell(self, word: str) -> list[int]:
-        labels = self._labels.get(word)
-        if labels is None:
-            alphabet, spellings = self._decoder.alphabet, self._decoder.models.spellings
-            assert spellings is not None
-            spelt = spellings[word][0]
-            labels = self._labels[word] = alphabet.encode(spelt if alphabet.level == "units" else "".join(spelt))
-        return labels
+    def _ways(self, word: str) -> list[list[int]]:
+        ways = self._labels.get(word)
+        if ways is None:
+            spelt = self._spellings[word]
+            ways = [self._alphabet.encode(way if self._alphabet.level == "units" else "".join(way)) for way in spelt]
+            self._labels[word] = ways
+        return ways

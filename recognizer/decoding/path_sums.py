@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, inf, log1p
+from math import exp, inf, log, log1p
 
 import numpy as np
 from numba import njit
@@ -42,3 +42,39 @@ def label_log_prob(log_probs, labels):  # type: ignore[no-untyped-def]
                     value = log_add(value, forward[s - 2])
             forward[s] = value + log_probs[t, label]
     return log_add(forward[states - 1], forward[states - 2]) if count else forward[0]
+
+
+@njit(cache=True, nogil=True)
+def quick_label_log_prob(probs, labels):  # type: ignore[no-untyped-def]
+    """:func:`label_log_prob` from probabilities (T, V) float64, several times faster, for many labellings of one table.
+
+    The forward variables are scaled to a sum of one in each frame (Rabiner 1989, section V.A). Where the labelling is so unlikely
+    beside its beginnings that it falls below the smallest double, the answer is -inf.
+    """
+    frames, count = probs.shape[0], labels.shape[0]
+    states = 2 * count + 1
+    if frames == 0:
+        return 0.0 if count == 0 else -inf
+    forward = np.zeros(states)
+    forward[0] = probs[0, 0]
+    if count:
+        forward[1] = probs[0, labels[0]]
+    total = 0.0
+    for t in range(1, frames):
+        scale = forward.sum()
+        if scale == 0.0:
+            return -inf
+        total += log(scale)
+        blank = probs[t, 0] / scale
+        for s in range(states - 1, -1, -1):
+            value = forward[s]
+            if s > 0:
+                value += forward[s - 1]
+            if s % 2 == 0:
+                forward[s] = value * blank
+                continue
+            if s > 2 and labels[s // 2] != labels[s // 2 - 1]:
+                value += forward[s - 2]
+            forward[s] = value * probs[t, labels[s // 2]] / scale
+    ends = forward[states - 1] + (forward[states - 2] if count else 0.0)
+    return total + log(ends) if ends > 0.0 else -inf

@@ -92,6 +92,18 @@ def test_both_judge_every_reading_with_all_their_paths(files, seed: int) -> None
     check(phones_first(files).decode(np.hstack([phones, letters]), 20), by_hand(files, letters, phones, 0.65, "phones"))
 
 
+def test_every_pronunciation_is_tried_of_what_only_the_other_has_found(files, tmp_path: Path) -> None:
+    (tmp_path / "lexicon.txt").write_text("ab A B\nab B A\nab C\na A\nba C A\n")
+    letters = normalised(np.array([[-9.0, -9.0, 9.0, -9.0], [-9.0, -9.0, -9.0, 9.0]]))  # surely "ab"
+    for way, phones in (((1, 2), [[0.0, 5, 0, 0], [0, 0, 5, 0]]), ((2, 1), [[0.0, 0, 5, 0], [0, 5, 0, 0]]), ((3,), [[0.0, 0, 0, 5], [0, 0, 0, 5]])):
+        said = normalised(np.array(phones))
+        decoder = load_decoder(wide(files, lexicon=str(tmp_path / "lexicon.txt"), second_lexicon=None, width=1), PHONES, second=LETTERS)
+        best = decoder.decode(np.hstack([said, letters]))[0]
+        assert best.words == ("ab",) and best.labels == way
+        expected = 0.65 * label_log_prob(said, np.array(way)) + 0.35 * label_log_prob(letters, np.array(LETTERS.encode("ab")))
+        assert best.acoustic == pytest.approx(expected, abs=1e-9)
+
+
 def test_labels_and_spans_are_those_of_the_first(files) -> None:
     for seed in range(10):
         letters, phones = emissions(seed)

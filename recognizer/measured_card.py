@@ -17,6 +17,7 @@ from recognizer.bundle import CARD
 from recognizer.bundles import find_bundle
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item, load_manifest
+from recognizer.decoding.decoder import FILES
 from recognizer.errors import BundleError, ConfigError
 from recognizer.evaluation.card import MeasuredSet, render_measured, renew_card
 from recognizer.host import peak_memory
@@ -82,7 +83,7 @@ def describe_decoder(config: DecoderConfig) -> str:
     """``greedy``, or ``beam 64 with lm.ngram, words.txt``, and beside whom."""
     if config.kind == "greedy":
         return "greedy"
-    files = [Path(name).name for name in (config.lm, config.char_lm, config.lexicon, config.second_lexicon) if name]
+    files = [Path(name).name for key in FILES if (name := getattr(config, key))]
     beside = f" beside {Path(config.second).name}" if config.second else ""
     return f"beam {config.width}" + (f" with {', '.join(files)}" if files else "") + beside
 

@@ -33,6 +33,8 @@ def override_decoder(base: DecoderConfig, overrides: Iterable[str]) -> DecoderCo
     Raises:
         ConfigError: an unknown key (with the nearest known one) or a value that it refuses.
     """
+    from recognizer.decoding.decoder import FILES  # numpy comes with it, which `take_overrides` does without
+
     values: dict[str, Any] = plain(base)
     chosen: set[str] = set()
     for override in overrides:
@@ -44,12 +46,12 @@ def override_decoder(base: DecoderConfig, overrides: Iterable[str]) -> DecoderCo
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             value = text
-        if isinstance(value, str) and key in ("lm", "char_lm", "lexicon", "second_lexicon") and Path(value).is_file():
+        if isinstance(value, str) and key in FILES and Path(value).is_file():
             value = str(Path(value).absolute())
         if key == "second" and isinstance(value, str) and Path(value).is_dir():
             value = str(Path(value).absolute())
         values[key] = value
         chosen.add(key)
-    if chosen & {"lm", "char_lm", "lexicon", "second"} and "kind" not in chosen:
+    if chosen & {*FILES, "second"} and "kind" not in chosen:
         values["kind"] = "beam"
     return build(DecoderConfig, values, "decoder")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from recognizer.config import DecoderConfig
-from recognizer.decoding.pair import PairDecoder
 from recognizer.progress import Progress
 from recognizer.tuning_data import TuningData
 
@@ -79,7 +78,7 @@ def find_weights(data: TuningData, members: Sequence[int] | None = None, progres
     keys += ["lm_weight"] if models.words is not None or models.letters is not None else []
     keys += ["char_lm_weight"] if models.words is not None and models.letters is not None else []
     keys += ["symbol_insertion"] if by_words else []
-    keys += ["second_weight"] if isinstance(data.decoder, PairDecoder) else []
+    keys += ["second_weight"] if start.second is not None else []
     keys += ["unknown"] if by_words and not data.decoder.closed else []
     if afresh:
         start = replace(start, **{key: getattr(DecoderConfig(), key) for key in (*keys, "width", "label_threshold")}, calibration=None)

@@ -22,8 +22,8 @@ class PairDecoder:
     """Each of two recognisers proposes readings, and both judge all of them.
 
     One that spells and one that hears phones err in different places. The readings of both beams are pooled by their words; the
-    acoustic score of each is the weighted sum of its log probabilities in both, what a beam did not find being summed over its
-    paths; the language model counts once (N-best lists rescored by several systems: Ostendorf et al. 1991).
+    acoustic score of each is the weighted sum of its log probabilities in both, over all paths and, where a beam has not found it,
+    by the likeliest pronunciations; the language model counts once (N-best lists rescored by several systems: Ostendorf et al. 1991).
 
     Args:
         first: its alphabet is that of the hypotheses; ``decoder.second_weight`` of its settings divides the acoustic score.

@@ -27,7 +27,7 @@ def development_error(config: TrainConfig, network: Network, part: Part) -> tupl
     items, trainer = part.items, config.trainer
     tokens: Callable[[Any], list[str]] = characters if config.corpus.text.level == "characters" else units
     joiner = "" if config.corpus.text.level == "characters" else " "
-    device = network.output.weight.device
+    device = network.device
     texts: dict[int, tuple[str, str]] = {}
     network.eval()
     batches = plan_batches(part.frames, budget=trainer.batch_frames, most=4 * trainer.batch_items, seed=0, epoch=0, by_length=True)

@@ -20,7 +20,7 @@ def is_light_on_dark(grey: np.ndarray) -> bool:
     """
     tile = max(4, grey.shape[0] // 2)
     strayed = grey - _spread_tiles(np.median(_cut_tiles(grey, tile), axis=2), grey.shape, tile)
-    return float((strayed.astype(np.float64) ** 3).sum()) > 0
+    return float((strayed * strayed * strayed).sum(dtype=np.float64)) > 0  # ** 3 takes ten times as long
 
 
 def _cut_tiles(grey: np.ndarray, tile: int) -> np.ndarray:

@@ -116,13 +116,14 @@ class AudioAugment:
     reverb_direct_db: tuple[float, float] = (0.0, 15.0)  # energy of the direct sound over that of the echo
     telephone: float = 0.0  # probability of a line of 8 kHz and less than its whole band
     telephone_mu_law: float = 0.5  # probability that the line codes samples in 8 bits (ITU-T G.711)
+    vocal_tract: tuple[float, float] = (1.0, 1.0)  # factor that scales the formants of a filter bank's features (Jaitly & Hinton 2013)
     time_masks: int = 0  # SpecAugment (Park et al. 2019)
     time_mask_ms: float = 100.0  # longest time mask
     frequency_masks: int = 0
     frequency_mask_share: float = 0.15  # widest frequency mask, share of the bands
 
     def __post_init__(self) -> None:
-        for key in ("speed", "tempo"):
+        for key in ("speed", "tempo", "vocal_tract"):
             low, high = getattr(self, key)
             require(0.5 <= low <= high <= 2.0, key, "must be a range within 0.5..2")
         for key in ("gain_db", "noise_snr_db", "reverb_direct_db"):
@@ -336,4 +337,6 @@ class TrainConfig:
         modality = self.recipe.modality
         require(self.seed >= 0, "seed", "cannot be negative")
         require(self.augment.kind in ("none", modality), "augment.kind", f"{self.augment.kind!r} does not fit {modality} features")
+        if isinstance(self.augment, AudioAugment) and isinstance(self.features, AudioFeatures):
+            require(self.augment.vocal_tract == (1.0, 1.0) or self.features.kind == "fbank", "augment.vocal_tract", "needs features.kind=fbank")
         require(self.device == "auto" or self.device.split(":")[0] in ("cpu", "cuda"), "device", f"{self.device!r} is not auto, cpu, cuda or cuda:N")

@@ -109,6 +109,13 @@ def test_mistakes_are_one_line_and_make_no_folder(override: str, message: str, i
     assert list(in_an_empty_folder.iterdir()) == []
 
 
+def test_a_cepstrum_has_no_frequency_axis_to_warp() -> None:
+    warped = ["augment=speech", "augment.vocal_tract=[0.9,1.1]"]
+    assert compose(warped).augment.vocal_tract == (0.9, 1.1)
+    with pytest.raises(ConfigError, match=r"^augment\.vocal_tract: needs features\.kind=fbank$"):
+        compose(["features=mfcc", *warped])
+
+
 def test_composing_makes_no_folder_either(in_an_empty_folder: Path) -> None:
     compose(["run_dir=somewhere"])
     assert list(in_an_empty_folder.iterdir()) == []

@@ -39,6 +39,7 @@ LIMITS: list[Limit] = [
     (LineFeatures, "height", [7, 513, 0], [8, 512]),
     (AudioAugment, "speed", [(0.49, 1.0), (1.0, 2.01), (1.1, 0.9)], [(0.5, 2.0), (1.0, 1.0)]),
     (AudioAugment, "tempo", [(0.49, 1.0), (1.0, 2.01), (1.1, 0.9)], [(0.5, 2.0), (1.0, 1.0)]),
+    (AudioAugment, "vocal_tract", [(0.49, 1.0), (1.0, 2.01), (1.1, 0.9)], [(0.5, 2.0), (0.9, 1.1)]),
     (AudioAugment, "gain_db", [(1.0, 0.0)], [(-60.0, 0.0)]),
     (AudioAugment, "noise_snr_db", [(1.0, 0.0)], [(0.0, 0.0)]),
     (AudioAugment, "noise_colour", [(-2.1, 0.0), (0.0, 3.1), (1.0, 0.0)], [(-2.0, 3.0)]),

@@ -169,6 +169,7 @@ audio = st.builds(
 lines = st.builds(LineFeatures, kind=st.sampled_from(["pixels", "geometric"]), height=st.integers(8, 512), crop=st.booleans(), deskew=st.booleans())
 augments = st.one_of(
     st.builds(NoAugment), st.builds(AudioAugment, speed=ranges(0.5, 2.0), gain_db=ranges(-20, 20), noise=share, time_masks=positive),
+    st.builds(AudioAugment, vocal_tract=ranges(0.5, 2.0)),
     st.builds(LineAugment, probability=share, scale=share, elastic=share))
 frontends = st.one_of(
     st.builds(NoFrontend), st.builds(Stack, frames=st.integers(1, 32)), convolutions(LineCnn), convolutions(SpeechCnn),

@@ -15,6 +15,7 @@ from recognizer.data.dataset import Batch, BatchReader
 from recognizer.errors import TrainingError
 from recognizer.features.chance import item_generator
 from recognizer.features.spec_augment import mask_spectrogram
+from recognizer.features.vocal_tract import warp_vocal_tracts
 from recognizer.models.attention import SelfAttention
 from recognizer.models.network import Network
 from recognizer.models.recurrence import Recurrence
@@ -164,6 +165,7 @@ class Learner:
         purpose = "mask" if view == 0 else "mask of the second view"
         generators = [item_generator(self.config.seed, self.position.epoch, item_id, purpose) for item_id in batch.ids]
         bands = features.shape[2] // (1 + settings.deltas) - int(settings.energy)
+        features = warp_vocal_tracts(features, generators, augment.vocal_tract, settings)
         return mask_spectrogram(features, lengths, generators, augment, settings.hop_ms / 1000, bands)
 
     def _step(self, epochs_done: float, batch: Batch) -> None:

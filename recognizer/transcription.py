@@ -149,12 +149,13 @@ class _Output:
         if self.done == before:
             raise InputError(f"{', '.join(sources)}: no {SUBJECTS[modality]} found")
         self.seconds += time.perf_counter() - started
-        self.paces.append(_pace(modality, amount, time.perf_counter() - started))
+        if amount:
+            self.paces.append(_pace(modality, amount, time.perf_counter() - started))
 
     def summary(self) -> str:
         """How much was done and how fast."""
-        failures = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done} files{failures}, {', '.join(self.paces)}, {self.seconds:.1f} s"
+        failures = [f"{self.failed} failed"] if self.failed else []
+        return ", ".join([f"{self.done} file{'s' * (self.done != 1)}", *failures, *self.paces, f"{self.seconds:.1f} s"])
 
 
 def _refuse_same_name(source: str, written: dict[str, str]) -> None:

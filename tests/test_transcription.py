@@ -54,7 +54,7 @@ def test_one_file_gives_its_bare_text(cli, speech_run, recordings, tones) -> Non
     outcome = cli("transcribe", recordings / "b.wav", "-b", speech_run / "bundle", "--device", "cpu")
     assert outcome.code == 0 and outcome.out == [tones.items()[0].text]
     (summary,) = outcome.err
-    assert summary.startswith("1 files, ") and "times real time" in summary and "peak memory" in summary
+    assert summary.startswith("1 file, ") and "times real time" in summary and "peak memory" in summary
 
 
 def test_several_files_are_told_apart_and_a_missing_one_costs_itself(cli, speech_run, recordings, tones) -> None:
@@ -63,6 +63,8 @@ def test_several_files_are_told_apart_and_a_missing_one_costs_itself(cli, speech
     assert [line.split("\t")[0] for line in outcome.out] == [str(recordings / name) for name in ("C.WAV", "a.wav", "b.wav", "sub/d.wav")]
     assert texts(outcome)[str(recordings / "a.wav")] == tones.items()[1].text
     assert outcome.err == [f"recognizer: {recordings / name}: no such file" for name in ("none.wav", "*x.wav")]
+    missing = cli("transcribe", recordings / "none.wav", "-b", speech_run / "bundle")
+    assert missing.err[1].startswith("1 file, 1 failed, ") and "real time" not in missing.err[1]
 
 
 def test_a_list_on_standard_input(cli, speech_run, recordings, tones, monkeypatch) -> None:

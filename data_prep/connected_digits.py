@@ -76,7 +76,9 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             write_sound(path, joined if options.rate == RATE else soxr.resample(joined, RATE, options.rate), options.rate)
             text = " ".join(fsdd.DIGITS[clip.digit] for clip in clips)
             meta = clips[0].meta | {"clips": [clip.path.stem for clip in clips]}
-            yield Item(f"connected_{path.stem}", path.absolute(), text=text.upper() if options.case == "upper" else text, group=speaker, meta=meta)
+            text = text.upper() if options.case == "upper" else text
+            units = tuple(phone for clip in clips for phone in fsdd.PHONES[clip.digit])
+            yield Item(f"connected_{path.stem}", path.absolute(), text=text, units=units, group=speaker, meta=meta)
 
 
 @dataclass(frozen=True)

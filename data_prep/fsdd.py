@@ -14,6 +14,8 @@ from recognizer.errors import ConfigError, InputError, nearest
 
 CORPUS = "fsdd"
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_SPOKEN = ("Z IH R OW", "W AH N", "T UW", "TH R IY", "F AO R", "F AY V", "S IH K S", "S EH V AH N", "EY T", "N AY N")
+PHONES = tuple(tuple(phones.split()) for phones in _SPOKEN)  # the CMU dictionary's first of each, without stress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +46,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         ConfigError: a speaker to hold out is not in the corpus or held out twice.
     """
     for clip in find_clips(source, options):
-        yield Item(clip.path.stem, clip.path, text=DIGITS[clip.digit], group=clip.speaker, meta=clip.meta)
+        yield Item(clip.path.stem, clip.path, text=DIGITS[clip.digit], units=PHONES[clip.digit], group=clip.speaker, meta=clip.meta)
 
 
 def find_clips(source: Path, options: argparse.Namespace) -> list[Clip]:

@@ -13,7 +13,7 @@ import soundfile
 
 from recognizer.data_prep import connected_digits
 from recognizer.data_prep.connected_digits import CORPUS, Setting, join_sounds
-from recognizer.data_prep.fsdd import DIGITS
+from recognizer.data_prep.fsdd import DIGITS, PHONES
 from recognizer.errors import ConfigError
 
 RATE = 8000
@@ -64,6 +64,7 @@ def test_every_recording_as_often_as_the_next_and_one_speaker_a_string(join):
     for item in items:
         assert {clip.split("_")[1] for clip in item.meta["clips"]} == {item.group}
         assert item.text.split() == [DIGITS[int(clip[0])] for clip in item.meta["clips"]] and 1 <= len(item.text.split()) <= 4
+        assert item.units == tuple(phone for clip in item.meta["clips"] for phone in PHONES[int(clip[0])])
     assert {len(item.text.split()) for item in items} == {1, 2, 3, 4}
     assert len({item.id for item in items}) == len(items)
 

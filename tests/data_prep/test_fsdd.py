@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from recognizer.bundles import find_bundle
+from recognizer.data_prep.fsdd import DIGITS, PHONES
 from recognizer.errors import ConfigError
+from recognizer.lexicon import load_lexicon
 
 
 @pytest.fixture
@@ -37,3 +40,10 @@ def test_speakers_that_cannot_be_held_out(digits, read):
         read("fsdd", digits, "--test-speaker", "ana")
     with pytest.raises(ConfigError, match="already held out for test"):
         read("fsdd", digits, "--test-speaker", "cy", "--dev-speaker", "cy")
+
+
+def test_phones_are_those_of_the_dictionary_in_the_box(digits, read):
+    lexicon = load_lexicon(find_bundle("phones-en") / "lexicon.txt.gz")
+    for word, phones in zip(DIGITS, PHONES, strict=True):
+        assert phones in {tuple(way) for way in lexicon[word]}
+    assert [i.units for i in read("fsdd", digits).items][1] == ("TH", "R", "IY")

@@ -1,0 +1,62 @@
+"""The search for weights, on an error whose lowest place is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from recognizer.config import DecoderConfig
+from recognizer.weight_search import CLOSED_SEARCH_WIDTH, CLOSED_WIDTHS, SEARCH_WIDTH, STEPS, WIDTHS, find_weights
+
+LOWEST = {"lm_weight": 1.3, "insertion": -0.6, "symbol_insertion": 1.9, "unknown": -3.5, "second_weight": 0.55}
+
+
+class Bowl:
+    """Stands for tuning data: errors grow with the square of the distance from ``LOWEST``, and where the beam is narrower than ``enough``."""
+
+    metric = "WER"
+
+    def __init__(self, closed: bool, enough: int, width: int) -> None:
+        config = DecoderConfig(kind="beam", width=width, second="other" if closed else None, lm_weight=0.2, insertion=5.0)
+        models = SimpleNamespace(tree="words", words="a model", letters=None)
+        self.decoder = SimpleNamespace(config=config, models=models, closed=closed)
+        self.enough, self.asked = enough, list[DecoderConfig]()
+
+    def __len__(self) -> int:
+        return 3
+
+    def errors(self, config: DecoderConfig, members: Sequence[int]) -> np.ndarray:
+        self.asked.append(config)
+        distance = sum(((getattr(config, key) - value) / STEPS[key]) ** 2 for key, value in LOWEST.items())
+        return np.full(len(members), 100_000 + 1000 * distance + 10_000 * (config.width < self.enough))
+
+    def rate(self, errors: np.ndarray, members: Sequence[int]) -> float:
+        return float(errors.sum() / (1_000_000 * len(members)))
+
+
+@pytest.mark.parametrize("afresh", [False, True])
+@pytest.mark.parametrize("closed", [False, True])
+def test_the_lowest_place_is_found_to_the_smallest_step(closed: bool, afresh: bool) -> None:
+    bowl = Bowl(closed, 0, 500)
+    found = find_weights(bowl, afresh=afresh).config  # type: ignore[arg-type]
+    for key, value in LOWEST.items():
+        if (key == "second_weight") <= closed and (key == "unknown") <= (not closed):
+            assert abs(getattr(found, key) - value) <= STEPS[key] / 8 + 1e-6, key
+
+
+@pytest.mark.parametrize(("closed", "enough", "width"), [(True, 128, 128), (True, 300, 512), (True, 0, 32), (False, 20, 32), (False, 0, 8)])
+def test_the_narrowest_beam_that_costs_nothing_is_kept(closed: bool, enough: int, width: int) -> None:
+    assert find_weights(Bowl(closed, enough, 5), afresh=True).config.width == width  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("closed", "search", "widest"), [(True, CLOSED_SEARCH_WIDTH, CLOSED_WIDTHS[-1]), (False, SEARCH_WIDTH, WIDTHS[-1])])
+def test_what_is_found_afresh_owes_nothing_to_the_settings_of_the_bundle(closed: bool, search: int, widest: int) -> None:
+    one, other = Bowl(closed, 0, 3), Bowl(closed, 0, 700)
+    assert find_weights(one, afresh=True) == find_weights(other, afresh=True)  # type: ignore[arg-type]
+    widths = [config.width for config in one.asked]
+    pruning = widths.index(widest)
+    assert set(widths[:pruning]) == {search}
+    assert len(one.asked) == len(set(one.asked))  # nothing is decoded twice

@@ -155,15 +155,25 @@ class SpectralFeatures(nn.Module):
 def mel_edges(config: AudioFeatures) -> np.ndarray:
     """Corners (bins + 2,) of the triangles in mel, in float64: triangle k reaches from k to k + 2 and has its centre at k + 1."""
     high = config.high_hz if config.high_hz > 0 else config.sample_rate / 2 + config.high_hz
-    low_mel, high_mel = 1127.0 * np.log1p(np.array([config.low_hz, high]) / 700.0)
+    low_mel, high_mel = hertz_to_mel(np.array([config.low_hz, high]))
     return np.linspace(low_mel, high_mel, config.bins + 2)
+
+
+def hertz_to_mel(hertz: np.ndarray) -> np.ndarray:
+    """HTK's mel scale."""
+    return 1127.0 * np.log1p(hertz / 700.0)
+
+
+def mel_to_hertz(mel: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`hertz_to_mel`."""
+    return 700.0 * np.expm1(mel / 1127.0)
 
 
 def mel_bank(config: AudioFeatures, fft: int) -> Tensor:
     """Weights (fft // 2 + 1, bins) in float64 of triangles that are equally wide in mel and reach 1 at their centres."""
     nyquist = config.sample_rate / 2
     edges = torch.from_numpy(mel_edges(config))
-    mel = 1127.0 * torch.log1p(torch.linspace(0, nyquist, fft // 2 + 1, dtype=torch.float64) / 700.0)
+    mel = torch.from_numpy(hertz_to_mel(np.linspace(0, nyquist, fft // 2 + 1)))
     width = edges[1] - edges[0]
     rising, falling = (mel[:, None] - edges[:-2]) / width, (edges[2:] - mel[:, None]) / width  # (fft // 2 + 1, bins)
     bank = torch.minimum(rising, falling).clamp(min=0.0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from recognizer.config import AudioFeatures
-from recognizer.features.spectral import mel_edges
+from recognizer.features.spectral import hertz_to_mel, mel_edges, mel_to_hertz
 
 HIGHEST_FORMANT = 4800.0  # Hz; frequencies below are scaled, those above are squeezed between there and half the sample rate
 
@@ -53,12 +53,12 @@ def warp_vocal_tracts(
 def warp_matrix(factor: float, config: AudioFeatures) -> np.ndarray:
     """Weights (bins, bins) in float32 from the bands of a spectrogram to those of the same with frequencies scaled by ``factor``."""
     edges = mel_edges(config)  # (bins + 2,)
-    centres = 700.0 * np.expm1(edges[1:-1] / 1127.0)  # Hz
+    centres = mel_to_hertz(edges[1:-1])
     nyquist = config.sample_rate / 2
     # the line breaks where the scaled frequency, or the one it comes from, reaches the highest formant
     to = min(HIGHEST_FORMANT, 0.9 * nyquist) * min(factor, 1.0)
     origin = np.interp(centres, [0.0, to, nyquist], [0.0, to / factor, nyquist])
-    place = (1127.0 * np.log1p(origin / 700.0) - edges[1]) / (edges[2] - edges[1])
+    place = (hertz_to_mel(origin) - edges[1]) / (edges[2] - edges[1])
     place = np.clip(place, 0.0, config.bins - 1.0)
     below = np.minimum(place.astype(int), config.bins - 2)
     matrix = np.zeros((config.bins, config.bins), dtype=np.float32)

@@ -140,7 +140,7 @@ class Learner:
         model, trainer = self.config.model, self.config.trainer
         moved, views = batch.to(self.device), self.views
         features, lengths = self.network.features(moved.inputs, moved.lengths)
-        features = torch.cat([self._mask(features, lengths, batch, view) for view in range(views)])
+        features = torch.cat([self._vary(features, lengths, batch, view) for view in range(views)])
         with weight_noise(self.network, trainer.weight_noise):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
                 log_probs, auxiliary, frames = self.network.encode(features, lengths.repeat(views))
@@ -158,7 +158,7 @@ class Learner:
         tally.items += len(batch.ids)
         tally.frames += int(lengths.sum())
 
-    def _mask(self, features: torch.Tensor, lengths: torch.Tensor, batch: Batch, view: int) -> torch.Tensor:
+    def _vary(self, features: torch.Tensor, lengths: torch.Tensor, batch: Batch, view: int) -> torch.Tensor:
         augment, settings = self.config.augment, self.config.features
         if self.calm or not isinstance(augment, AudioAugment) or not isinstance(settings, AudioFeatures):
             return features

@@ -45,5 +45,5 @@ def test_speakers_that_cannot_be_held_out(digits, read):
 def test_phones_are_those_of_the_dictionary_in_the_box(digits, read):
     lexicon = load_lexicon(find_bundle("phones-en") / "lexicon.txt.gz")
     for word, phones in zip(DIGITS, PHONES, strict=True):
-        assert phones in {tuple(way) for way in lexicon[word]}
+        assert phones == tuple(lexicon[word][0])
     assert [i.units for i in read("fsdd", digits).items][1] == ("TH", "R", "IY")

@@ -48,7 +48,7 @@ def test_the_step_adds_it_to_the_mean_loss_of_both_views(tones, tmp_path) -> Non
     plain, paired = (make_learner(tones, tmp_path / name, SPEECH | {"trainer.consistency": w}) for name, w in (("plain", 0.0), ("paired", 0.3)))
     batch, network = first_batch(paired), paired.network
     features, lengths = network.features(batch.inputs, batch.lengths)
-    masked = [paired._mask(features, lengths, batch, view) for view in (0, 1)]
+    masked = [paired._vary(features, lengths, batch, view) for view in (0, 1)]
     assert not torch.equal(*masked)
     network.train()
     outputs = [network.encode(view, lengths) for view in masked]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from recognizer.decoding.ngram import START, Level, NgramModel
+from recognizer.decoding.ngram import NEVER, START, Level, NgramModel
 from recognizer.decoding.ngram_counts import Table, count_ngrams
 from recognizer.decoding.ngram_symbols import Encoder
 from recognizer.decoding.ngram_trie import Trie, make_model
@@ -138,7 +138,7 @@ def _smooth(tables: Iterable[Table], order: int, level: Level, symbols: Sequence
         begin = trie.ends[-1]
         trie.add(table.ids)  # sorted, so that nodes come in the order of the table
         nodes = trie.keys[begin:] // size
-        backoff[nodes - 1] = np.log(np.maximum(gamma, np.finfo(float).tiny))[table.context]
+        backoff[nodes - 1] = np.log(np.maximum(gamma, np.exp(NEVER)))[table.context]
         backoff = np.concatenate([backoff, np.zeros(len(table.count))])
         lower = trie.find(trie.walk(table.ids[:, 1:-1]), table.ids[:, -1])
         probability = np.concatenate([probability, own + gamma[table.context] * probability[lower - 1]])

@@ -12,6 +12,7 @@ from recognizer.decoding.ngram_query import query_many
 from recognizer.decoding.ngram_trie import Trie, list_grams, make_model
 from recognizer.errors import ConfigError, InputError
 
+LEAST_LEFT = 1e-12  # of a context's probability; less is rounding
 STEPS = 200  # of expectation maximisation, at most
 
 
@@ -89,7 +90,8 @@ def normalise(model: NgramModel) -> NgramModel:
         owner = np.repeat(np.arange(end - begin), sizes)
         left = 1 - np.bincount(owner, listed[arcs], minlength=end - begin)
         share = 1 - np.bincount(owner, lower, minlength=end - begin)
-        weight = np.log(np.maximum(left, np.exp(NEVER))) - np.log(np.maximum(share, 1e-12))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = np.where(left < LEAST_LEFT, NEVER, np.log(left) - np.log(np.maximum(share, LEAST_LEFT)))
         all_listed = sizes >= len(model.symbols) - 1  # all but <s>
         backoff[begin:end] = np.where((sizes == 0) | all_listed, 0.0, np.maximum(weight, NEVER))
         begin, end = end, end + int(np.count_nonzero(model.target[arcs] >= end))

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from recognizer.alphabet import BLANK, SPACE, Alphabet, split
 from recognizer.errors import BundleError, InputError
 
-steady = settings(deadline=None, derandomize=True, max_examples=60)
+trials = settings(max_examples=60)
 
 texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n"), min_size=1, max_size=20)
 unit_names = st.text(st.characters(exclude_categories=("Cs", "Z", "Cc")), min_size=1, max_size=5).filter(lambda u: u not in (BLANK, SPACE))
 
 
-@steady
+@trials
 @given(st.lists(texts, min_size=1, max_size=5))
 def test_text_comes_back_in_nfc_through_labels_and_file(transcripts: list[str]) -> None:
     alphabet = Alphabet.of(transcripts)
@@ -34,7 +34,7 @@ def test_text_comes_back_in_nfc_through_labels_and_file(transcripts: list[str]) 
         assert loaded.decode(labels) == unicodedata.normalize("NFC", text)
 
 
-@steady
+@trials
 @given(st.lists(st.lists(unit_names, min_size=1, max_size=6), min_size=1, max_size=5))
 def test_units_come_back_through_labels_and_file(transcripts: list[list[str]]) -> None:
     alphabet = Alphabet.of(transcripts, "units")

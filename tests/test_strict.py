@@ -32,7 +32,7 @@ from recognizer.config import (
 from recognizer.errors import ConfigError, nearest
 from recognizer.strict import build, plain, require
 
-steady = settings(deadline=None, derandomize=True, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+trials = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def configs(chosen: st.DrawFn) -> TrainConfig:
         raise
 
 
-@steady
+@trials
 @given(configs())
 def test_what_is_written_is_read_back_the_same(config: TrainConfig) -> None:
     assert build(TrainConfig, plain(config)) == config

@@ -7,19 +7,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.data.batching import plan_batches
 from recognizer.data.padding import pad, padded_length
 
-steady = settings(deadline=None, derandomize=True)
-
 frames_lists = st.lists(st.integers(0, 500), max_size=150)
 limits = {"budget": st.integers(500, 3000), "most": st.integers(1, 9), "seed": st.integers(0, 2**32), "epoch": st.integers(0, 99)}
 
 
-@steady
 @given(frames=frames_lists, by_length=st.booleans(), **limits)
 def test_every_item_once_within_budget_and_number(frames: list[int], by_length: bool, budget: int, most: int, seed: int, epoch: int) -> None:
     batches = plan_batches(frames, budget=budget, most=most, seed=seed, epoch=epoch, by_length=by_length)
@@ -30,7 +27,6 @@ def test_every_item_once_within_budget_and_number(frames: list[int], by_length: 
     assert batches == plan_batches(frames, budget=budget, most=most, seed=seed, epoch=epoch, by_length=by_length)
 
 
-@steady
 @given(frames=frames_lists, **limits)
 def test_by_length_is_ascending_and_leaves_no_room(frames: list[int], budget: int, most: int, seed: int, epoch: int) -> None:
     batches = plan_batches(frames, budget=budget, most=most, seed=seed, epoch=epoch, by_length=True)

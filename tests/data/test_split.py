@@ -14,7 +14,7 @@ from recognizer.data.split import SplitPlan, divide, every_nth_group, group_key,
 from recognizer.errors import ConfigError
 
 # the same examples on every run, and no limit of time that a busy machine could miss
-steady = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+trials = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 def make_items(groups: list[str | None], **meta: str) -> list[Item]:
@@ -28,7 +28,7 @@ def membership(parts: dict[str, list[Item]]) -> dict[str, str]:
 group_lists = st.lists(st.one_of(st.none(), st.sampled_from("abcdefghijkl")), min_size=1, max_size=60)
 
 
-@steady
+@trials
 @given(group_lists, st.floats(0.01, 0.45), st.floats(0.01, 0.45), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_random_groups(groups: list[str | None], dev: float, test: float, seed: int, chance: random.Random) -> None:
     items = make_items(groups)
@@ -48,7 +48,7 @@ def test_random_groups(groups: list[str | None], dev: float, test: float, seed: 
     assert membership(split_by_group(shuffled, {"dev": dev, "test": test}, seed)) == membership(parts)
 
 
-@steady
+@trials
 @given(st.integers(10, 80), st.integers(1, 4), st.floats(0.05, 0.4))
 def test_groups_of_one_size_meet_the_share_to_half_a_group(count: int, size: int, share: float) -> None:
     items = make_items([f"g{number:02d}" for number in range(count) for _ in range(size)])

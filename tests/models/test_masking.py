@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from recognizer.models.masking import reverse, valid_frames
 
-steady = settings(deadline=None, derandomize=True, max_examples=50)
+trials = settings(max_examples=50)
 length_lists = st.lists(st.integers(0, 9), min_size=1, max_size=5)
 
 
@@ -17,7 +17,7 @@ def make(lengths: list[int], extra: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.arange(len(lengths) * frames * 2.0).reshape(len(lengths), frames, 2), torch.tensor(lengths)
 
 
-@steady
+@trials
 @given(length_lists, st.integers(0, 3))
 def test_a_mask_is_true_where_frames_are_real(lengths: list[int], extra: int) -> None:
     frames = max(lengths) + extra
@@ -25,7 +25,7 @@ def test_a_mask_is_true_where_frames_are_real(lengths: list[int], extra: int) ->
     assert mask.dtype == torch.bool and mask.tolist() == [[t < length for t in range(frames)] for length in lengths]
 
 
-@steady
+@trials
 @given(length_lists, st.integers(0, 3))
 def test_reversal_is_that_of_each_sequence_and_its_own_inverse(lengths: list[int], extra: int) -> None:
     sequences, tensor = make(lengths, extra)

@@ -8,7 +8,6 @@ letters of writers from other splits.
 from __future__ import annotations
 
 import argparse
-import json
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from recognizer.data.manifest import Item, load_manifest
 from recognizer.data_prep.accents import SHAPES
+from recognizer.data_prep.aligned_tokens import add_aligner_arguments, get_tokens
 from recognizer.data_prep.letter_cuts import Cut, cut_letters, erase_rules
 from recognizer.data_prep.letter_line import SAME, LetterLine, Style, can_compose
 from recognizer.data_prep.letter_stock import TWINS, LetterStock, sift
@@ -33,8 +33,7 @@ TRIES = 200  # texts that are looked at for one that can be composed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recogniser, the texts, the share of capitals and how many lines."""
-    parser.add_argument("--bundle", default="handwriting-fr", help="recogniser that finds the letters, name or folder (default handwriting-fr)")
-    parser.add_argument("--aligned", type=Path, metavar="FILE", help="what `recognizer align` wrote for the manifest as jsonl, instead of a bundle")
+    add_aligner_arguments(parser, "handwriting-fr", "letters")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="text to compose stretches of (default: the manifest's lines)")
     parser.add_argument("--words", type=int, default=WORDS, help=f"most words in a stretch of --texts (default {WORDS})")
     parser.add_argument("--capitals", type=float, default=1.0, metavar="SHARE", help="share of the lines in capitals only (default 1)")
@@ -59,7 +58,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             raise ConfigError(f"--{name} {getattr(options, name)}: must be at least 1")
     items = [item for item in load_manifest(source) if item.text]
     texts = Texts(items, options.texts, options.words)
-    tokens = _read_tokens(options.aligned) if options.aligned else _find_tokens(options.bundle, items, options)
+    tokens = get_tokens(options, "line", items)
     stock = gather(items, tokens, _wanted(texts.letters(), options.capitals), options)
     writers = [writer for writer in stock.writers if options.capitals == 0 or stock.capitals_of(writer) >= OWN] or list(stock.writers)
     if not writers:
@@ -144,35 +143,6 @@ def _wanted(letters: set[str], capitals: float) -> set[str]:
 def _split(text: str) -> set[str]:
     """The letters of a text, and what they are made of."""
     return set(text) | {part for part in unicodedata.normalize("NFD", text) if part.isalnum() or part in SHAPES}
-
-
-def _find_tokens(bundle: str, items: Sequence[Item], options: argparse.Namespace) -> dict[str, list[Token]]:
-    from recognizer.aligning import align
-    from recognizer.config import DecoderConfig
-    from recognizer.pipeline import Recognizer
-
-    recognizer = Recognizer.load(bundle, decoder=DecoderConfig())
-    if recognizer.recipe.modality != "line" or recognizer.alphabet.level != "characters":
-        raise ConfigError(f"--bundle {bundle}: reads no characters from line images; take one of handwriting")
-    found = {}
-    for aligned in align(recognizer, items):
-        if aligned.transcript.error is None:
-            found[aligned.id] = list(aligned.transcript.tokens)
-        else:
-            options.drop(InputError(f"{aligned.id}: {aligned.transcript.error}"))
-    return found
-
-
-def _read_tokens(path: Path) -> dict[str, list[Token]]:
-    found = {}
-    for number, line in enumerate(read_text(path).splitlines(), start=1):
-        try:
-            record = json.loads(line)
-            entries = [(str(entry["symbol"]), float(entry["start"]), float(entry["end"]), entry.get("confidence")) for entry in record["tokens"]]
-            found[str(record["id"])] = [Token(*entry) for entry in entries]
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise InputError(f"{path}:{number}: not a line of `recognizer align -f jsonl` with id and tokens") from None
-    return found
 
 
 def _save(grey: np.ndarray, path: Path) -> None:

@@ -12,8 +12,9 @@ import pytest
 import soundfile
 
 from recognizer.data_prep import connected_digits
-from recognizer.data_prep.connected_digits import CORPUS, Setting, join_sounds
+from recognizer.data_prep.connected_digits import CORPUS
 from recognizer.data_prep.fsdd import DIGITS, PHONES
+from recognizer.data_prep.sound_joints import Setting, join_sounds
 from recognizer.errors import ConfigError
 
 RATE = 8000

@@ -7,37 +7,40 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from recognizer.config import Modality
 from recognizer.data.manifest import Item
 from recognizer.data_prep.texts import read_text
 from recognizer.decoding.timing import Token
 from recognizer.errors import ConfigError, InputError
 
-MODALITIES = {"line": "line images", "audio": "recordings"}
+MODALITIES: dict[Modality, str] = {"line": "line images", "audio": "recordings"}
 
 
-def add_aligner_arguments(parser: argparse.ArgumentParser, default: str, what: str) -> None:
-    """Add ``--bundle`` and, instead of it, ``--aligned``; ``what`` it finds is said in the help."""
-    parser.add_argument("--bundle", default=default, help=f"recogniser that finds the {what}, name or folder (default {default})")
+def add_aligner_arguments(parser: argparse.ArgumentParser, default: str | None, what: str) -> None:
+    """Add ``--bundle`` (default None: the one in the box for such items) and, instead of it, ``--aligned``; ``what`` it finds is said in the help."""
+    shown = default or "the one that transcribe takes"
+    parser.add_argument("--bundle", default=default, help=f"recogniser that finds the {what}, name or folder (default: {shown})")
     parser.add_argument("--aligned", type=Path, metavar="FILE", help="what `recognizer align` wrote for the manifest as jsonl, instead of a bundle")
 
 
-def get_tokens(options: argparse.Namespace, modality: str, items: Sequence[Item]) -> dict[str, list[Token]]:
+def get_tokens(options: argparse.Namespace, modality: Modality, items: Sequence[Item]) -> dict[str, list[Token]]:
     """The letters of each item, by id, from the file or the recogniser that the options name; items that cannot be aligned are dropped.
 
     Raises:
-        ConfigError: the recogniser reads no characters from this modality, "line" or "audio".
+        ConfigError: the recogniser reads no characters of this modality.
         BundleError: no such recogniser.
         InputError: the file is not what it should be.
     """
     return _read(options.aligned) if options.aligned else _find(options, modality, items)
 
 
-def _find(options: argparse.Namespace, modality: str, items: Sequence[Item]) -> dict[str, list[Token]]:
+def _find(options: argparse.Namespace, modality: Modality, items: Sequence[Item]) -> dict[str, list[Token]]:
     from recognizer.aligning import align
+    from recognizer.bundles import default_bundle
     from recognizer.config import DecoderConfig
     from recognizer.pipeline import Recognizer
 
-    recognizer = Recognizer.load(options.bundle, decoder=DecoderConfig())
+    recognizer = Recognizer.load(options.bundle or default_bundle(modality), decoder=DecoderConfig())
     if recognizer.recipe.modality != modality or recognizer.alphabet.level != "characters":
         raise ConfigError(f"--bundle {options.bundle}: reads no characters from {MODALITIES[modality]}; take one that does")
     found = {}

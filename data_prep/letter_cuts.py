@@ -68,8 +68,8 @@ def cut_letters(ink: np.ndarray, tokens: Sequence[Token], wanted: set[str]) -> l
     dark = ink >= INK
     if len(tokens) == 0 or not dark.any():
         return []
-    limits = _find_limits(dark, tokens)
-    line = _measure_line(dark, tokens, limits)
+    limits = find_limits(dark, tokens)
+    line = measure_line(dark, tokens, limits)
     if line is None:
         return []
     pieces, count = ndimage.label(dark, structure=np.ones((3, 3), dtype=np.int8))
@@ -127,12 +127,15 @@ def measure_stroke(dark: np.ndarray) -> float:
 
 
 @dataclass(frozen=True)
-class _Line:
+class BaseLine:
+    """What a line is written on: ``body`` is the height of its small letters; all in pixels."""
+
     slope: float
     base: float  # row of the base line at column 0
     body: float
 
     def row(self, column: float) -> float:
+        """Of the base line, at a column."""
         return self.base + self.slope * column
 
 
@@ -146,8 +149,8 @@ def _runs(dark: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return up, down
 
 
-def _find_limits(dark: np.ndarray, tokens: Sequence[Token]) -> list[tuple[int, int]]:
-    """First column of each token and the one after its last."""
+def find_limits(dark: np.ndarray, tokens: Sequence[Token]) -> list[tuple[int, int]]:
+    """First column of each token in ``dark``, bool (H, W), and the one after its last."""
     columns = dark.sum(axis=0)
     width = len(columns)
     middles = np.clip([(token.start + token.end) / 2 for token in tokens], 0, width - 1)
@@ -161,7 +164,8 @@ def _find_limits(dark: np.ndarray, tokens: Sequence[Token]) -> list[tuple[int, i
     return list(pairwise(borders))
 
 
-def _measure_line(dark: np.ndarray, tokens: Sequence[Token], limits: Sequence[tuple[int, int]]) -> _Line | None:
+def measure_line(dark: np.ndarray, tokens: Sequence[Token], limits: Sequence[tuple[int, int]]) -> BaseLine | None:
+    """The base line of ``dark``, bool (H, W), by the feet and heads of letters that stand on it; None where there are too few."""
     feet, heads = [], []
     for token, (left, right) in zip(tokens, limits, strict=True):
         rows = np.flatnonzero(dark[:, left:right].any(axis=1))
@@ -184,7 +188,7 @@ def _measure_line(dark: np.ndarray, tokens: Sequence[Token], limits: Sequence[tu
     if len(heads) < 2:
         return None
     body = float(np.median([base + slope * column - head for column, head in heads]))
-    return _Line(slope, base, body) if body >= 6 else None
+    return BaseLine(slope, base, body) if body >= 6 else None
 
 
 def _part(joined: np.ndarray, left: int, right: int, most: float) -> np.ndarray | None:

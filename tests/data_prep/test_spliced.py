@@ -14,8 +14,9 @@ import soundfile
 
 from recognizer.data.manifest import Item, load_manifest, save_manifest
 from recognizer.data.preparation import prepare
-from recognizer.data_prep.spliced import Phrase, _deal, cut_phrases
-from recognizer.decoding.timing import Token
+from recognizer.data_prep.splice_sound import SoundSplicer
+from recognizer.data_prep.spliced import Phrase, deal, divide
+from recognizer.decoding.timing import Token, split_words
 from recognizer.errors import ConfigError, InputError
 
 RATE = 8000
@@ -104,29 +105,42 @@ def test_phones_come_from_the_lexicon_and_a_speaker_may_be_named(said: Path) -> 
     assert all(list(item.units) == [phone for word in item.text.split() for phone in ways[word]] for item in items)
 
 
-def test_a_cut_falls_where_the_sound_is_weakest_and_phrases_cover_all_between() -> None:
-    samples, records = speak("a b c d a b c d", 0.5)
+def cut(path: Path, tokens: list[Token], spans: list[tuple[int, int]]) -> list[np.ndarray | None]:
+    words = [tokens[first:last] for first, last in split_words([token.symbol for token in tokens])]
+    return SoundSplicer(RATE, ".wav").cut(path, words, spans)
+
+
+def test_a_cut_falls_where_the_sound_is_weakest_and_phrases_cover_all_between(tmp_path: Path) -> None:
+    text = "a b c d a b c d"
+    samples, records = speak(text, 0.5)
+    soundfile.write(tmp_path / "a.wav", samples, RATE)
     tokens = [Token(**record) for record in records]
-    lengths = Counter()
-    for seed in range(40):
-        phrases = cut_phrases(samples, RATE, tokens, random.Random(seed))
-        assert " ".join(word for phrase in phrases for word in phrase.words) == "a b c d a b c d"
-        assert all("".join(phrase.words) == hear(phrase.sound, 0.5) for phrase in phrases)
-        assert sum(len(phrase.sound) for phrase in phrases) == round((0.15 + 8 * LETTER + 7 * GAP + 0.25 - LETTER + 0.02) * RATE)
-        lengths.update(len(phrase.words) for phrase in phrases)
-    assert {*lengths} == {1, 2, 3} and lengths[1] > lengths[3]
+    for spans in ([(0, 8)], [(0, 1), (1, 4), (4, 6), (6, 8)], [(number, number + 1) for number in range(8)]):
+        pieces = cut(tmp_path / "a.wav", tokens, spans)
+        assert [hear(piece, 0.5) for piece in pieces] == ["".join(text.split()[first:last]) for first, last in spans]
+        # from 0.15 s before the first spike to 0.25 s behind the last, which stand in the middle of their tones
+        assert sum(map(len, pieces)) == pytest.approx((0.15 + 7 * (LETTER + GAP) + 0.02 + 0.25) * RATE, abs=2)
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.01])
-def test_of_a_sound_too_short_for_its_words_no_phrase_is_cut(seconds: float) -> None:
+def test_of_a_sound_too_short_for_its_words_no_phrase_is_cut(tmp_path: Path) -> None:
     tokens = [Token("a", 0.0, 0.03), Token(" ", 0.03, 0.06), Token("b", 0.06, 0.09)]
-    assert cut_phrases(np.ones(round(seconds * RATE), np.float32), RATE, tokens, random.Random(1)) == []
-    assert cut_phrases(np.ones(RATE, np.float32), RATE, [Token(" ", 0.0, 0.03)], random.Random(1)) == []
+    for samples in (1, 80):
+        soundfile.write(tmp_path / "a.wav", np.ones(samples), RATE)
+        assert cut(tmp_path / "a.wav", tokens, [(0, 1), (1, 2)]) == [None, None]
+
+
+def test_phrases_of_one_to_three_words_cover_all_in_order() -> None:
+    lengths = Counter()
+    for seed in range(50):
+        spans = divide(9, random.Random(seed))
+        assert [word for span in spans for word in range(*span)] == list(range(9))
+        lengths.update(last - first for first, last in spans[:-1])
+    assert {*lengths} == {1, 2, 3} and lengths[1] > lengths[3] and divide(0, random.Random(1)) == []
 
 
 def test_every_phrase_as_often_as_the_next() -> None:
     phrases = [Phrase(np.zeros(1, np.float32), (str(number),)) for number in range(7)]
-    sentences = list(_deal(phrases, 50, random.Random(3)))
+    sentences = list(deal(phrases, 50, random.Random(3)))
     used = Counter(phrase.words[0] for sentence in sentences for phrase in sentence)
     assert len(sentences) == 50 and {len(sentence) for sentence in sentences} == {2, 3, 4, 5, 6}
     assert len(used) == 7 and max(used.values()) - min(used.values()) <= 1
@@ -139,7 +153,7 @@ def test_what_cannot_be_used_is_named(said: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--sentences 0: must be at least 1"):
         splice(said, sentences=0)
     said.with_name("aligned.jsonl").write_text('{"id": "other", "tokens": []}')
-    with pytest.raises(InputError, match=r"train.jsonl: not one phrase could be cut out of its recordings"):
+    with pytest.raises(InputError, match=r"train.jsonl: not one phrase could be cut out of its items"):
         splice(said)
     said.with_name("aligned.jsonl").write_text('{"id": "anna0"}')
     with pytest.raises(InputError, match=r"aligned.jsonl:1: not a line of `recognizer align -f jsonl`"):

@@ -133,6 +133,7 @@ class ModelConfig:
     attention: int = 0  # heads of a self-attention layer over the last recurrent one; 0: none
     dropout: float = 0.0  # between recurrent layers and before the output layer
     auxiliary: float = 0.0  # weight of a second CTC loss on the front-end's output, training only
+    conditioning: float = 0.0  # weight of a CTC loss after each layer but the last, whose posteriors the layer above reads; 0: none
     uniform: float = 0.0  # > 0: all weights drawn from [-uniform, uniform] (Graves et al. 2013: 0.1); 0: the layers' defaults
 
     def __post_init__(self) -> None:
@@ -147,4 +148,6 @@ class ModelConfig:
         require(self.attention == 0 or width % (2 * self.attention) == 0, "attention", f"must divide the encoder's output of {width} into even parts")
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
         require(0 <= self.auxiliary <= 1, "auxiliary", "must lie in [0, 1]")
+        require(0 <= self.conditioning <= 1 - self.auxiliary, "conditioning", "must lie in [0, 1], auxiliary added")
+        require(self.conditioning == 0 or self.layers >= 2, "conditioning", "stands between layers; needs two or more")
         require(self.uniform >= 0, "uniform", "cannot be negative")

@@ -32,6 +32,7 @@ LIMITS: list[Limit] = [
     (ModelConfig, "layers", [0, 33], [1, 32]),
     (ModelConfig, "hidden", [0, 8193], [1, 8192]),
     (ModelConfig, "auxiliary", [-SMALL, 1 + SMALL], [0.0, 1.0]),
+    (ModelConfig, "conditioning", [-SMALL, 1 + SMALL], [0.0, 1.0]),
     (ModelConfig, "uniform", [-SMALL], [0.0, 0.1]),
 ]
 
@@ -45,6 +46,14 @@ def test_no_recurrent_layers_only_behind_a_whole_encoder() -> None:
     assert ModelConfig(MdLstmFrontend(), layers=0).layers == 0
     with pytest.raises(ConfigError, match=r"^layers: must lie between 1 and 32"):
         ModelConfig(LineCnn(), layers=0)
+
+
+def test_conditioning_stands_between_layers_and_leaves_the_rest_of_the_objective() -> None:
+    assert ModelConfig(auxiliary=0.5, conditioning=0.5).conditioning == 0.5
+    with pytest.raises(ConfigError, match=r"^conditioning: must lie in \[0, 1\], auxiliary added"):
+        ModelConfig(auxiliary=0.5, conditioning=0.75)
+    with pytest.raises(ConfigError, match=r"^conditioning: stands between layers; needs two or more"):
+        ModelConfig(layers=1, conditioning=0.1)
 
 
 def test_a_cell_that_is_not_known_is_told_the_nearest() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -42,9 +44,16 @@ class NoLayers(nn.Module):
         super().__init__()
         self.dim = inputs
 
-    def forward(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> Tensor:
+    def read(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """(B, T, D), unchanged."""
-        return frames
+        return frames, []
+
+
+class EarlyReading(NamedTuple):
+    """CTC log-probs (B, T, V) from below the output layer, and the share of the objective that their loss has."""
+
+    log_probs: Tensor
+    share: float
 
 
 Frontend = Identity | FrameStack | LineConvolutions | SpeechConvolutions | MdLstmEncoder
@@ -67,9 +76,10 @@ class Network(nn.Module):
         self.features = _features(recipe.features)
         self.frontend: Frontend = _frontend(recipe, self.features.dim)
         size = self.frontend.dim
-        self.encoder = RecurrentStack(size, model) if model.layers else NoLayers(size)
+        self.encoder = RecurrentStack(size, model, labels) if model.layers else NoLayers(size)
         self.output = nn.Linear(self.encoder.dim, labels)
         self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.auxiliary > 0 else None
+        self._auxiliary_share, self._conditioning_share = model.auxiliary, model.conditioning
         if model.uniform > 0:
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -model.uniform, model.uniform)
@@ -94,17 +104,21 @@ class Network(nn.Module):
         """Where the weights are."""
         return self.output.weight.device
 
-    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Normalised features (B, T, D), zero beyond lengths (B,) -> log-probs, auxiliary log-probs, lengths.
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, list[EarlyReading], Tensor]:
+        """Normalised features (B, T, D), zero beyond lengths (B,) -> log-probs, those read below in training, lengths.
 
-        Log-probs are (B, T', V) in float32, whatever the autocast precision; the auxiliary ones come from the
-        front-end's frames, in training only.
+        Log-probs are (B, T', V) in float32, whatever the autocast precision.
         """
         points = isinstance(self.features, StrokePoints) and self.frontend.stride == 1
         gaps = self.features.gaps(features) if points else None  # type: ignore[operator]
         frames, lengths = self.frontend(features, lengths)
-        auxiliary = _log_probs(self.auxiliary, frames) if self.auxiliary is not None and self.training else None
-        return _log_probs(self.output, self.encoder(frames, lengths, gaps)), auxiliary, lengths
+        early = []
+        if self.auxiliary is not None and self.training:
+            early.append(EarlyReading(_log_probs(self.auxiliary, frames), self._auxiliary_share))
+        outputs, readings = self.encoder.read(frames, lengths, gaps)
+        if self.training:
+            early += [EarlyReading(log_probs, self._conditioning_share / len(readings)) for log_probs in readings]
+        return _log_probs(self.output, outputs), early, lengths
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms (B, N) float32, line images (B, W, H) uint8 or points (B, T, 5) float32, lengths (B,) -> log-probs (B, T, V), lengths (B,)."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from recognizer.config import ModelConfig
 from recognizer.models.attention import SelfAttention
 from recognizer.models.cells import build_cell
+from recognizer.models.conditioning import Conditioning
 from recognizer.models.highway import Highway
 from recognizer.models.masking import reverse, valid_frames
 from recognizer.models.recurrence import Pass, Recurrence, State, run_in_chunks
@@ -71,10 +72,11 @@ class RecurrentStack(nn.Module):
 
     Args:
         inputs: size D of a frame.
-        config: cell, size H, depth, directions, dropout between layers and after the last, highway layers, attention.
+        config: cell, size H, depth, directions, dropout between layers and after the last, highway layers, conditioning, attention.
+        labels: V, size of the alphabet with the blank; wanted for conditioning only.
     """
 
-    def __init__(self, inputs: int, config: ModelConfig) -> None:
+    def __init__(self, inputs: int, config: ModelConfig, labels: int = 0) -> None:
         super().__init__()
         width = config.hidden * (1 + config.bidirectional)
         self.layers = nn.ModuleList(
@@ -86,21 +88,29 @@ class RecurrentStack(nn.Module):
             for size in [inputs] + [width] * (config.layers - 1)
         )
         self.highways = nn.ModuleList(Highway(width) for _ in range(config.layers if config.highway else 0))
+        self.conditions = nn.ModuleList(Conditioning(width, labels) for _ in range(config.layers - 1 if config.conditioning else 0))
         self.attention = SelfAttention(width, config.attention, config.dropout) if config.attention else None
         self.dropout = SequenceDropout(config.dropout)
         self.dim = width
 
     def forward(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> Tensor:
         """(B, T, D) with lengths (B,) and gaps (B, T), time since the frame before, -> (B, T, H or 2H), zero in padded frames."""
-        cells = None
+        return self.read(frames, lengths, gaps)[0]
+
+    def read(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """As :meth:`forward`, and what was read between the layers, if they are conditioned on it: log-probs (B, T, V) each."""
+        cells, readings = None, []
         for number, layer in enumerate(self.layers):
             frames, cells = layer(frames, lengths, cells, gaps)
             if len(self.highways):
                 frames = self.highways[number](frames)
             frames = self.dropout(frames)
+            if number < len(self.conditions):
+                frames, reading = self.conditions[number](frames)
+                readings.append(reading)
         if self.attention is not None:
-            return self.attention(frames, lengths)
-        return frames * valid_frames(lengths, frames.shape[1])[:, :, None]
+            return self.attention(frames, lengths), readings
+        return frames * valid_frames(lengths, frames.shape[1])[:, :, None], readings
 
     def stream(self, frames: Tensor, lengths: Tensor, states: list[State] | None = None) -> tuple[Tensor, list[State]]:
         """As :meth:`forward` over the next frames of longer sequences, from and to the layers' states; None: the beginning.
@@ -118,4 +128,6 @@ class RecurrentStack(nn.Module):
             after.append(done.state or ())
             cells = done.cells
             frames = self.dropout(self.highways[number](done.outputs) if len(self.highways) else done.outputs)
+            if number < len(self.conditions):
+                frames, _ = self.conditions[number](frames)
         return frames * valid_frames(lengths, frames.shape[1])[:, :, None], after

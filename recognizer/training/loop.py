@@ -137,19 +137,18 @@ class Learner:
         """Add the gradient of one batch: the loss per label, so that long and short batches weigh alike."""
         # dropout and weight noise follow from the place in training alone, which is what makes resuming exact
         torch.manual_seed(int(item_generator(self.config.seed, self.position.epoch, str(number), "step").integers(2**62)))
-        model, trainer = self.config.model, self.config.trainer
+        trainer = self.config.trainer
         moved, views = batch.to(self.device), self.views
         features, lengths = self.network.features(moved.inputs, moved.lengths)
         features = torch.cat([self._vary(features, lengths, batch, view) for view in range(views)])
         with weight_noise(self.network, trainer.weight_noise):
             with torch.autocast(self.device.type, torch.bfloat16, enabled=trainer.precision == "bf16"):
-                log_probs, auxiliary, frames = self.network.encode(features, lengths.repeat(views))
+                log_probs, early, frames = self.network.encode(features, lengths.repeat(views))
             labels = int(batch.target_lengths.clamp(min=1).sum())  # where nothing is said, one blank is a label
             total = _mean_of_views(log_probs, frames, moved, views)
-            objective = total
-            if auxiliary is not None:
-                beside = _mean_of_views(auxiliary, frames, moved, views)
-                objective = (1 - model.auxiliary) * total + model.auxiliary * beside
+            objective = (1 - sum(reading.share for reading in early)) * total
+            for reading in early:
+                objective = objective + reading.share * _mean_of_views(reading.log_probs, frames, moved, views)
             if views == 2:
                 objective = objective + trainer.consistency * divergences(log_probs, frames).sum()
             (objective / (labels * trainer.accumulate)).backward()

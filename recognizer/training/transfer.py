@@ -12,7 +12,7 @@ from recognizer.config import Features, LineFeatures, TrainConfig
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 
-_OUTPUTS = ("output.", "auxiliary.")  # layers with one row a label
+_OUTPUTS = re.compile(r"(?:output|auxiliary|encoder\.conditions\.\d+\.(output|back))\.")  # layers with a row, or, the last, a column, a label
 _CLEANING = ("polarity", "contrast", "crop", "deskew", "deslant")  # of pictures: what comes out is ink on paper of the same height either way
 
 
@@ -39,16 +39,21 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
         theirs = source.weights.get(name)
         if grown and _above(name, depth):
             continue
-        if name.startswith(_OUTPUTS):
-            if theirs is not None and theirs.shape[1:] == tensor.shape[1:]:
+        if layer := _OUTPUTS.match(name):
+            across = layer[1] == "back"
+            rows, their_rows = (tensor.T, None if theirs is None else theirs.T) if across else (tensor, theirs)
+            if their_rows is not None and their_rows.shape[1:] == rows.shape[1:]:
                 for label, other in shared:
-                    tensor[label] = theirs[other].to(tensor)
+                    rows[label] = their_rows[other].to(rows)
             continue
         if theirs is None or theirs.shape != tensor.shape:
             found = "lacks it" if theirs is None else f"has shape {tuple(theirs.shape)}"
             shape = tuple(tensor.shape)
             raise TrainingError(f"init={bundle}: {name} of this run has shape {shape}, the bundle {found}; use the bundle's model settings")
         tensor.copy_(theirs)
+    for name in source.weights:
+        if name not in ours and not name.startswith("auxiliary."):  # which serves training only
+            raise TrainingError(f"init={bundle}: {name} has no place in this run's network; use the bundle's model settings")
     network.load_state_dict(ours)
     if grown:
         return f"started from {bundle}: its {depth} layers with {config.model.layers - depth} new above; the output begins anew"

@@ -20,6 +20,7 @@ from recognizer.config import (
     SpeechCnn,
     Stack,
 )
+from recognizer.models.conditioning import Conditioning
 from recognizer.models.masked_norm import MaskedBatchNorm
 from recognizer.models.network import Network
 
@@ -43,6 +44,7 @@ RECIPES = {
     "fbank, stack": speech(Stack(frames=3)),
     "fbank, cnn": speech(SPEECH_CNN),
     "fbank, energy, deltas, cnn": speech(SPEECH_CNN, energy=True, deltas=2, normalise="utterance"),
+    "fbank, cnn, conditioned": RecipeConfig(AudioFeatures(sample_rate=RATE, bins=20), ModelConfig(SPEECH_CNN, layers=3, hidden=8, conditioning=0.2)),
     "mfcc, deltas": speech(kind="mfcc", deltas=2),
     "mfcc, deltas, stack": speech(Stack(frames=2), kind="mfcc", deltas=1, energy=True),
     "spectrogram, cnn": speech(SPEECH_CNN, kind="spectrogram", normalise="none"),
@@ -65,6 +67,8 @@ def make_network(recipe: RecipeConfig, seed: int = 0) -> Network:
     with torch.no_grad():
         network.output.weight.mul_(4)
         for module in network.modules():
+            if isinstance(module, Conditioning):
+                module.back.weight.normal_()
             if isinstance(module, MaskedBatchNorm):
                 module.mean.normal_()
                 module.variance.uniform_(0.5, 2)
@@ -130,30 +134,30 @@ def test_auxiliary_log_probs_come_in_training_only(name: str) -> None:
     model = ModelConfig(recipe.model.frontend, layers=1, hidden=8, auxiliary=0.2)
     network = make_network(RecipeConfig(recipe.features, model))
     features = network.features(*make_batch(make_items(recipe)))
-    assert network.encode(*features)[1] is None
-    log_probs, auxiliary, _ = network.train().encode(*features)
-    assert auxiliary is not None and auxiliary.shape == log_probs.shape and auxiliary.dtype == torch.float32
+    assert network.encode(*features)[1] == []
+    log_probs, [(auxiliary, share)], _ = network.train().encode(*features)
+    assert share == 0.2 and auxiliary.shape == log_probs.shape and auxiliary.dtype == torch.float32
     torch.testing.assert_close(auxiliary.exp().sum(2), torch.ones(auxiliary.shape[:2]), atol=1e-5, rtol=0)
     auxiliary.sum().backward()  # it reaches the front-end, not the recurrent layers
     assert all(parameter.grad is None for parameter in network.encoder.parameters())
     assert all(parameter.grad is not None for parameter in network.frontend.parameters())
     without = make_network(recipe)
-    assert without.auxiliary is None and without.train().encode(*features)[1] is None
+    assert without.auxiliary is None and without.train().encode(*features)[1] == []
 
 
 @pytest.mark.parametrize("name", ["fbank, cnn", "pixels, cnn", "pixels"])
 def test_log_probs_are_float32_under_bfloat16(name: str) -> None:
     recipe = RECIPES[name]
-    network = make_network(RecipeConfig(recipe.features, ModelConfig(recipe.model.frontend, layers=2, hidden=8, auxiliary=0.5)))
+    network = make_network(RecipeConfig(recipe.features, ModelConfig(recipe.model.frontend, layers=2, hidden=8, auxiliary=0.5, conditioning=0.2)))
     batch = make_batch(make_items(recipe))
     with torch.no_grad():
         exact, lengths = network(*batch)
         with torch.autocast("cpu", torch.bfloat16):
             rough, rough_lengths = network(*batch)
             network.train()
-            trained, auxiliary, _ = network.encode(*network.features(*batch))
-    assert auxiliary is not None and torch.equal(lengths, rough_lengths)
-    for log_probs in (rough, trained, auxiliary):
+            trained, early, _ = network.encode(*network.features(*batch))
+    assert len(early) == 2 and torch.equal(lengths, rough_lengths)
+    for log_probs in (rough, trained, *(reading.log_probs for reading in early)):
         assert log_probs.dtype == torch.float32
         torch.testing.assert_close(log_probs.exp().sum(2), torch.ones(log_probs.shape[:2]), atol=1e-5, rtol=0)
     difference = (rough - exact).abs().max()

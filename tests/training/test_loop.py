@@ -62,21 +62,30 @@ def nothing() -> None:
     pass
 
 
-@pytest.mark.parametrize(("accumulate", "auxiliary"), [(1, 0.0), (4, 0.0), (1, 0.25)])
-def test_the_gradient_is_that_of_the_loss_per_label(glyphs, tmp_path, accumulate: int, auxiliary: float) -> None:
-    learner = make_learner(glyphs, tmp_path / "run", {"trainer.accumulate": accumulate, "model.auxiliary": auxiliary})
+@pytest.mark.parametrize(
+    ("accumulate", "model", "shares"),
+    [
+        (1, {}, [1]),
+        (4, {}, [1]),
+        (1, {"auxiliary": 0.25}, [0.75, 0.25]),
+        (2, {"auxiliary": 0.25, "conditioning": 0.5, "layers": 3}, [0.25, 0.25, 0.25, 0.25]),
+    ],
+)
+def test_the_gradient_is_that_of_the_loss_per_label(glyphs, tmp_path, accumulate: int, model: dict[str, float], shares: list[float]) -> None:
+    changes = {f"model.{key}": value for key, value in model.items()}
+    learner = make_learner(glyphs, tmp_path / "run", {"trainer.accumulate": accumulate} | changes)
     batch, network, tally = first_batch(learner), learner.network, Tally()
     network.train()
     learner._learn(batch, 0, tally)
     found = {name: p.grad.clone() for name, p in network.named_parameters()}
     network.zero_grad()
-    log_probs, beside, lengths = network.encode(*network.features(batch.inputs, batch.lengths))
+    log_probs, early, lengths = network.encode(*network.features(batch.inputs, batch.lengths))
     losses = [
         ctc_loss(emission.transpose(0, 1), batch.targets, lengths, batch.target_lengths, reduction="sum")
-        for emission in (log_probs, beside) if emission is not None
+        for emission in (log_probs, *(reading.log_probs for reading in early))
     ]  # fmt: skip
     labels = int(batch.target_lengths.sum())
-    objective = losses[0] if auxiliary == 0 else 0.75 * losses[0] + 0.25 * losses[1]
+    objective = sum(share * loss for share, loss in zip(shares, losses, strict=True))
     (objective / labels / accumulate).backward()
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(found[name], parameter.grad, rtol=1e-4, atol=1e-6)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recognizer.alphabet import Alphabet
-from recognizer.bundle import load_bundle
+from recognizer.bundle import load_bundle, save_bundle
 from recognizer.errors import BundleError, TrainingError
 from recognizer.models.network import Network
 from recognizer.training.transfer import start_from
@@ -41,6 +41,31 @@ def test_an_auxiliary_output_that_the_bundle_lacks_stays_fresh(line_run, glyphs,
     start_from(str(line_run / "bundle"), config, Alphabet(("a", "b", "c", "d")), network)
     assert torch.equal(network.auxiliary.weight, before)
     assert torch.equal(network.output.weight, load_bundle(line_run / "bundle").weights["output.weight"])
+
+
+def test_conditioning_comes_fresh_and_harmless_and_goes_over_symbol_by_symbol(line_run, glyphs, tmp_path) -> None:
+    config = glyphs.config(tmp_path, {"model.layers": 2, "model.conditioning": 0.3})
+    conditioned = Network(config.recipe, 5)
+    weights = {name: tensor + torch.randn_like(tensor) if tensor.is_floating_point() else tensor for name, tensor in conditioned.state_dict().items()}
+    bundle = tmp_path / "conditioned"
+    save_bundle(bundle, config.recipe, Alphabet(("a", "b", "c", "d")), weights, "", {})
+    network = Network(config.recipe, 4)
+    fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    start_from(str(bundle), config, Alphabet(("c", "x", "a")), network)
+    rows, columns = (network.state_dict()[f"encoder.conditions.0.{name}.weight"] for name in ("output", "back"))
+    for row, source in ((0, 0), (1, 3), (3, 1)):  # blank, c, a
+        assert torch.equal(rows[row], weights["encoder.conditions.0.output.weight"][source])
+        assert torch.equal(columns[:, row], weights["encoder.conditions.0.back.weight"][:, source])
+    assert torch.equal(rows[2], fresh["encoder.conditions.0.output.weight"][2]) and not columns[:, 2].any()
+
+
+def test_what_a_bundle_was_conditioned_on_is_not_dropped(glyphs, tmp_path) -> None:
+    config = glyphs.config(tmp_path, {"model.layers": 2, "model.conditioning": 0.3})
+    alphabet = Alphabet(("a", "b"))
+    save_bundle(tmp_path / "conditioned", config.recipe, alphabet, Network(config.recipe, 3).state_dict(), "", {})
+    plain = glyphs.config(tmp_path, {"model.layers": 2})
+    with pytest.raises(TrainingError, match=r"encoder\.conditions\.0\..* has no place in this run's network; use the bundle's model settings"):
+        start_from(str(tmp_path / "conditioned"), plain, alphabet, Network(plain.recipe, 3))
 
 
 def test_a_deeper_encoder_grows_out_of_a_shallower_one(line_run, glyphs, tmp_path) -> None:

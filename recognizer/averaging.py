@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from recognizer.bundle import Bundle, load_bundle, save_bundle
 from recognizer.bundles import find_bundle
 from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.errors import BundleError
 
+_CONDITIONING = re.compile(r"encoder\.conditions\.\d+\.")
+
 
 def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | None = None) -> None:
     """Write the mean of bundles whose encoders go back to the same weights (Wortsman et al. 2022, "Model soups").
 
     Runs that went different ways from one start often lie in one valley, and its middle makes fewer mistakes than either. Settings,
-    card, and models of the decoder are those of the first bundle. What any of them was trained on, the mean was.
+    card, and models of the decoder are those of the first bundle. What any of them was trained on, the mean was. One without the first's
+    conditioning (``model.conditioning``) counts as one whose readings between the layers have no say.
 
     Args:
         bundles: two or more, with the same alphabet, features and network.
@@ -30,11 +37,12 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
     first, shares = bundles[0], shares or [1.0] * len(bundles)
     for bundle in bundles[1:]:
         _check_kin(first, bundle)
+    all_weights = [_weights(first, bundle) for bundle in bundles]
     weights = {}
     for name, tensor in first.weights.items():
         weights[name] = tensor
         if tensor.is_floating_point():
-            parts = (share * bundle.weights[name].float() for share, bundle in zip(shares, bundles, strict=True))
+            parts = (share * each[name].float() for share, each in zip(shares, all_weights, strict=True))
             weights[name] = sum(parts, start=0 * tensor.float()) / sum(shares)
     files = {name: first.folder / name for name in first.others}
     with tempfile.TemporaryDirectory() as temporary:
@@ -44,8 +52,14 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
         save_bundle(folder, first.recipe, first.alphabet, weights, first.card(), files)
 
 
+def _weights(first: Bundle, other: Bundle) -> dict[str, Tensor]:
+    """Those of ``other``, with what only the first is conditioned on: its readings, without a say."""
+    missing = {name: tensor for name, tensor in first.weights.items() if _CONDITIONING.match(name) and name not in other.weights}
+    return {**other.weights, **{name: torch.zeros_like(tensor) if ".back." in name else tensor for name, tensor in missing.items()}}
+
+
 def _check_kin(first: Bundle, other: Bundle) -> None:
-    shapes, theirs = ({name: tuple(tensor.shape) for name, tensor in bundle.weights.items()} for bundle in (first, other))
+    shapes, theirs = ({name: tuple(tensor.shape) for name, tensor in _weights(first, bundle).items()} for bundle in (first, other))
     for what, same in (
         ("alphabet", first.alphabet == other.alphabet), ("features", first.recipe.features == other.recipe.features), ("network", shapes == theirs)
     ):  # fmt: skip

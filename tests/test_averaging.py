@@ -55,6 +55,19 @@ def test_shares_weigh(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert torch.equal(load_bundle(family / "mean").weights["w"], torch.full((2, 3), 2.0))
 
 
+def test_readings_that_only_the_first_has_keep_their_eyes_and_lose_their_say(family: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = dict(load_bundle(family / "a").weights)
+    readings = {f"encoder.conditions.0.{name}.weight": torch.full((2, 2), 3.0) for name in ("output", "back")}
+    write(family, "conditioned", weights | readings)
+    average([load_bundle(family / name) for name in ("conditioned", "b")], family / "mean", [1, 2])
+    mean = load_bundle(family / "mean").weights
+    assert torch.equal(mean["encoder.conditions.0.output.weight"], torch.full((2, 2), 3.0))
+    assert torch.equal(mean["encoder.conditions.0.back.weight"], torch.full((2, 2), 1.0))
+    assert torch.equal(mean["w"], torch.full((2, 3), 3.0))
+    assert main(["average", str(family / "b"), str(family / "conditioned"), "-o", str(family / "other")]) == 2
+    assert "its network is not that of" in capsys.readouterr().err  # what has a say is not dropped
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [

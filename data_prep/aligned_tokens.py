@@ -16,10 +16,9 @@ from recognizer.errors import ConfigError, InputError
 MODALITIES: dict[Modality, str] = {"line": "line images", "audio": "recordings"}
 
 
-def add_aligner_arguments(parser: argparse.ArgumentParser, default: str | None, what: str) -> None:
-    """Add ``--bundle`` (default None: the one in the box for such items) and, instead of it, ``--aligned``; ``what`` it finds is said in the help."""
-    shown = default or "the one that transcribe takes"
-    parser.add_argument("--bundle", default=default, help=f"recogniser that finds the {what}, name or folder (default: {shown})")
+def add_aligner_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--bundle`` (by default the one in the box for such items) and, instead of it, ``--aligned``; ``what`` it finds is said in the help."""
+    parser.add_argument("--bundle", help=f"recogniser that finds the {what}, name or folder (default: the one that transcribe takes)")
     parser.add_argument("--aligned", type=Path, metavar="FILE", help="what `recognizer align` wrote for the manifest as jsonl, instead of a bundle")
 
 

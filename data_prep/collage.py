@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from recognizer.data.manifest import Item, load_manifest
 from recognizer.data_prep.accents import SHAPES
@@ -20,6 +21,7 @@ from recognizer.data_prep.aligned_tokens import add_aligner_arguments, get_token
 from recognizer.data_prep.letter_cuts import Cut, cut_letters, erase_rules
 from recognizer.data_prep.letter_line import SAME, LetterLine, Style, can_compose
 from recognizer.data_prep.letter_stock import TWINS, LetterStock, sift
+from recognizer.data_prep.picture_writer import write_picture
 from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.decoding.timing import Token
 from recognizer.errors import ConfigError, InputError
@@ -33,7 +35,7 @@ TRIES = 200  # texts that are looked at for one that can be composed
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recogniser, the texts, the share of capitals and how many lines."""
-    add_aligner_arguments(parser, "handwriting-fr", "letters")
+    add_aligner_arguments(parser, "letters")
     parser.add_argument("--texts", type=Path, metavar="FILE", help="text to compose stretches of (default: the manifest's lines)")
     parser.add_argument("--words", type=int, default=WORDS, help=f"most words in a stretch of --texts (default {WORDS})")
     parser.add_argument("--capitals", type=float, default=1.0, metavar="SHARE", help="share of the lines in capitals only (default 1)")
@@ -72,7 +74,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         writer = writers[number % len(writers)]
         grey = LetterLine(stock, writer, Style.draw(generator), generator).compose(text)
         path = folder / f"{number + 1:06d}.png"
-        _save(grey, path)
+        write_picture(path, Image.fromarray(grey))
         yield Item(named, path.absolute(), text=text, width=grey.shape[1], group=writer, meta={"kind": "text"})
 
 
@@ -143,11 +145,3 @@ def _wanted(letters: set[str], capitals: float) -> set[str]:
 def _split(text: str) -> set[str]:
     """The letters of a text, and what they are made of."""
     return set(text) | {part for part in unicodedata.normalize("NFD", text) if part.isalnum() or part in SHAPES}
-
-
-def _save(grey: np.ndarray, path: Path) -> None:
-    from PIL import Image
-
-    partial = path.with_name(path.name + ".partial")
-    Image.fromarray(grey).save(partial, format="PNG")
-    partial.replace(path)

@@ -9,8 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from recognizer.data_prep.letter_cuts import INK, erase_rules, find_limits, measure_line
+from recognizer.data_prep.picture_writer import write_picture
 from recognizer.decoding.timing import Span, Token
 
 LEAST = 0.3  # bodies; a narrower phrase is wrongly aligned
@@ -77,8 +79,6 @@ class LineSplicer:
 
     def write(self, pieces: Sequence[Strip], path: Path, chance: random.Random) -> None:
         """Set the pieces on one base line, as far apart as their writer leaves words."""
-        from PIL import Image
-
         bases = [piece.base + chance.gauss(0, WOBBLE * piece.body) for piece in pieces]
         above = max(0, *(round(base) for base in bases))
         below = max(1, *(piece.grey.shape[0] - round(base) for piece, base in zip(pieces, bases, strict=True)))
@@ -91,9 +91,7 @@ class LineSplicer:
             top, columns = above - round(base), piece.grey[:, :width]
             picture[top : top + columns.shape[0], place : place + columns.shape[1]] = columns * (paper / max(1.0, piece.paper))
             place += width
-        partial = path.with_name(path.name + ".partial")
-        Image.fromarray(np.clip(picture.round(), 0, 255).astype(np.uint8)).save(partial, format="PNG")
-        partial.replace(path)
+        write_picture(path, Image.fromarray(np.clip(picture.round(), 0, 255).astype(np.uint8)))
 
 
 def find_cuts(dark: np.ndarray, words: Sequence[Sequence[Token]]) -> list[int]:

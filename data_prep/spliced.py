@@ -37,7 +37,7 @@ class Phrase(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the recogniser, how many sentences, whose, and the format of recordings."""
-    add_aligner_arguments(parser, None, "words")
+    add_aligner_arguments(parser, "words")
     parser.add_argument("--sentences", type=int, default=SENTENCES, metavar="N", help=f"how many of each speaker or writer (default {SENTENCES})")
     parser.add_argument("--speaker", metavar="NAME", help="whose all of them are (default: the groups of the manifest are speakers or writers)")
     add_format_arguments(parser)

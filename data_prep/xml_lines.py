@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from recognizer.data.manifest import Item
 from recognizer.data_prep.grouping import make_grouper
 from recognizer.data_prep.line_cutter import Box, cut_line, open_page
+from recognizer.data_prep.picture_writer import write_picture
 from recognizer.data_prep.texts import clean_text
 from recognizer.errors import InputError
 from recognizer.xml_tree import Point, local_name, parse_xml
@@ -102,7 +103,8 @@ def _cut_page(file: Path, page: Page, name: str, group: str | None, options: arg
                 raise ValueError("has neither an outline nor a box")
             cut, box = cut_line(image, outline, masked=options.crop == "polygon")
             target = options.out / "lines" / f"{id}.png"
-            _save_image(cut, target)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_picture(target, cut)
         except ValueError as error:
             options.drop(InputError(f"{file}: line {line.id or index}: {error}"))
             continue
@@ -158,13 +160,3 @@ def _find_image(file: Path, named: str | None) -> Path:
 @cache
 def _folders_in(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
-
-
-def _save_image(image: Image.Image, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        image.save(partial, format="PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

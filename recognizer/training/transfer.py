@@ -12,7 +12,7 @@ from recognizer.config import Features, LineFeatures, TrainConfig
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 
-_OUTPUTS = re.compile(r"(?:output|auxiliary|encoder\.conditions\.\d+\.(output|back))\.")  # layers with a row, or, the last, a column, a label
+_OUTPUTS = re.compile(r"(?:output|auxiliary|encoder\.conditions\.\d+\.(output|back))\.")  # one row a label; of `back` one column
 _CLEANING = ("polarity", "contrast", "crop", "deskew", "deslant")  # of pictures: what comes out is ink on paper of the same height either way
 
 

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Compose lines of the letters in the manifest ``source``, into ``OUT/lines`` as PNG, each writer in turn.
+    """Compose lines of the letters in the manifest ``source``, into ``options.made`` as PNG, each writer in turn.
 
     Raises:
         ConfigError: a share that is none, or a number below 1.
@@ -65,17 +65,16 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     writers = [writer for writer in stock.writers if options.capitals == 0 or stock.capitals_of(writer) >= OWN] or list(stock.writers)
     if not writers:
         raise InputError(f"{source}: not one letter could be cut out of its lines")
-    folder = options.out / "lines"
+    folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.lines):
-        named = f"collage_{number + 1:06d}"
-        generator = item_generator(options.seed, 0, named)
+        generator = item_generator(options.seed, 0, f"{CORPUS}_{number + 1:06d}")  # the same lines under any name
         text = texts.draw(stock, generator.random() < options.capitals, generator)
         writer = writers[number % len(writers)]
         grey = LetterLine(stock, writer, Style.draw(generator), generator).compose(text)
         path = folder / f"{number + 1:06d}.png"
         write_picture(path, Image.fromarray(grey))
-        yield Item(named, path.absolute(), text=text, width=grey.shape[1], group=writer, meta={"kind": "text"})
+        yield Item(f"{folder.name}_{path.stem}", path.absolute(), text=text, width=grey.shape[1], group=writer, meta={"kind": "text"})
 
 
 def gather(items: Sequence[Item], tokens: dict[str, list[Token]], wanted: set[str], options: argparse.Namespace) -> LetterStock:

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Join the recordings at ``source`` into ``OUT/strings``, one speaker after another.
+    """Join the recordings at ``source`` into ``options.made``, one speaker after another.
 
     Raises:
         ConfigError: a speaker to hold out is not in the corpus or held out twice; a number below its least.
@@ -50,7 +50,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     speakers: dict[str, list[fsdd.Clip]] = defaultdict(list)
     for clip in fsdd.find_clips(source, options):
         speakers[clip.speaker].append(clip)
-    folder = options.out / "strings"
+    folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for speaker in sorted(speakers):
         sounds: dict[Path, np.ndarray] = {}
@@ -70,7 +70,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             meta = clips[0].meta | {"clips": [clip.path.stem for clip in clips]}
             text = text.upper() if options.case == "upper" else text
             units = tuple(phone for clip in clips for phone in fsdd.PHONES[clip.digit])
-            yield Item(f"connected_{path.stem}", path.absolute(), text=text, units=units, group=speaker, meta=meta)
+            yield Item(f"{folder.name}_{path.stem}", path.absolute(), text=text, units=units, group=speaker, meta=meta)
 
 
 def _deal(clips: Sequence[fsdd.Clip], uses: int, most: int, chance: random.Random) -> Iterator[list[fsdd.Clip]]:

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Distort items of the manifest ``source`` into ``OUT/distorted/KIND``, line images as PNG, recordings as FLAC, WAV or MP3.
+    """Distort items of the manifest ``source`` into ``options.made/KIND``, line images as PNG, recordings as FLAC, WAV or MP3.
 
     Raises:
         ConfigError: a kind that is not known, or a number of items below 1.
@@ -51,7 +51,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     everything = load_manifest(source)
     items = [everything[n] for n in np.unique(np.linspace(0, len(everything) - 1, options.items).round().astype(int))]
     crowd = _gather_crowd(everything) if any(name in SOUND_KINDS and SOUND_KINDS[name].crowded for name in kinds) else []
-    folder = options.out / "distorted"
+    folder = options.made
     for number, item in enumerate(items):
         suffix = item.source.suffix.lower()
         try:
@@ -80,11 +80,11 @@ def _distort_line(item: Item, number: int, kinds: Sequence[str], folder: Path, s
     grey = load_image(item.source)
     for name in kinds:
         if name == UNCHANGED:
-            yield _copy(item, name, item.source)
+            yield _copy(item, name, folder, item.source)
         elif name in LINE_KINDS:
             path = _place(folder, name, number, ".png")
             LINE_KINDS[name].change(grey, item_generator(seed, 0, item.id, name)).save(path)
-            yield _copy(item, name, path, LINE_KINDS[name])
+            yield _copy(item, name, folder, path, LINE_KINDS[name])
 
 
 def _distort_sound(
@@ -97,14 +97,14 @@ def _distort_sound(
     others = [voice for other, voice in crowd if other.id != item.id and (other.group is None or other.group != item.group)]
     for name in kinds:
         if name == UNCHANGED:
-            yield _copy(item, name, item.source)
+            yield _copy(item, name, folder, item.source)
         elif name in SOUND_KINDS:
             kind = SOUND_KINDS[name]
             if kind.crowded and not others:
                 raise InputError(f"{item.source}: {name} needs recordings of other speakers, and the manifest has none")
             path = _place(folder, name, number, kind.suffix)
             _write_sound(path, *kind.change(samples, item_generator(seed, 0, item.id, name), others))
-            yield _copy(item, name, path, kind)
+            yield _copy(item, name, folder, path, kind)
 
 
 def _gather_crowd(items: Sequence[Item]) -> list[tuple[Item, np.ndarray]]:
@@ -136,9 +136,9 @@ def _write_sound(path: Path, samples: np.ndarray, rate: int) -> None:
         write_sound(path, samples, rate)
 
 
-def _copy(item: Item, name: str, path: Path, kind: LineKind | SoundKind | None = None) -> Item:
+def _copy(item: Item, name: str, folder: Path, path: Path, kind: LineKind | SoundKind | None = None) -> Item:
     """The item under another id, said by nobody where nothing is left in it."""
-    named = f"{item.id}/{name}"
+    named = f"{folder.name}/{item.id}/{name}"
     if kind is not None and kind.blank:
         return Item(named, path, text=None if item.text is None else "", units=None if item.units is None else (), meta={"empty": True, FIELD: name})
     seconds, width = (item.seconds, item.width) if path == item.source else (None, None)

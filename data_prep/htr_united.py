@@ -42,7 +42,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         if rule == "catalogue":
             rule = "folder" if "per-folder" in str((catalogue.get("hands") or {}).get("count")) else "page"
         base = "" if folder == source else folder.relative_to(source).as_posix() + "/"
-        settings = argparse.Namespace(**{**vars(options), "group_by": rule, "out": options.out / base})
+        settings = argparse.Namespace(**{**vars(options), "group_by": rule, "made": options.made / base})
         for item in read_lines(folder, settings, PARSERS):
             group = None if item.group is None else base + item.group
             yield replace(item, id=base + item.id, group=group, meta={**item.meta, "dataset": title})

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Make recordings in ``OUT/sounds``, each kind in turn; what one sounds like depends on the seed and its number only.
+    """Make recordings in ``options.made``, each kind in turn; what one sounds like depends on the seed and its number only.
 
     Raises:
         ConfigError: lengths that make no range.
@@ -45,7 +45,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     if not 0.05 <= options.shortest <= options.longest:
         raise ConfigError(f"--shortest {options.shortest:g} --longest {options.longest:g}: must be a range from 0.05 seconds upwards")
     kinds = options.kind or list(KINDS)
-    folder = options.out / "sounds"
+    folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.items):
         generator = np.random.default_rng([options.seed, number])
@@ -53,7 +53,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         size = round(generator.uniform(options.shortest, options.longest) * options.rate)
         path = folder / f"{number:06d}.{options.format}"
         write_sound(path, KINDS[kind](size, options.rate, generator), options.rate)
-        yield Item(f"no_speech_{number:06d}", path.absolute(), text="", units=(), meta={"empty": True, "kind": kind})
+        yield Item(f"{folder.name}_{number:06d}", path.absolute(), text="", units=(), meta={"empty": True, "kind": kind})
 
 
 def be_silent(size: int, rate: int, generator: np.random.Generator) -> np.ndarray:

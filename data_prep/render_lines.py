@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Draw random stretches of the text at ``source`` (a file, or a folder of .txt) into ``OUT/lines`` as PNG, each hand in turn.
+    """Draw random stretches of the text at ``source`` (a file, or a folder of .txt) into ``options.made`` as PNG, each hand in turn.
 
     A stretch with letters that a hand's font lacks is left to another stretch.
 
@@ -50,7 +50,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     capitals = {hand for hand in range(options.hands) if options.capitals and chance.random() < options.capitals}
     for hand in sorted(capitals):
         hands[hand].write_capitals(random.Random(f"{options.seed} {hand}"))  # so that the others are the same whoever writes capitals
-    folder = options.out / "lines"
+    folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.lines):
         hand = number % options.hands
@@ -58,7 +58,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         path = folder / f"{number:06d}.png"
         image = hands[hand].draw(text)
         image.save(path)
-        yield Item(path.stem, path.absolute(), text=text, width=image.width, group=f"hand{hand:02d}")
+        yield Item(f"{folder.name}_{path.stem}", path.absolute(), text=text, width=image.width, group=f"hand{hand:02d}")
 
 
 def _fonts(paths: list[Path] | None) -> list[Path | None]:

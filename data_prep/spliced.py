@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Splice sentences of the words in the manifest ``source``, into ``OUT/sentences``, one speaker or writer after another.
+    """Splice sentences of the words in the manifest ``source``, into ``options.made``, one speaker or writer after another.
 
     Raises:
         ConfigError: fewer than one sentence; a recogniser that does not read what is in the manifest.
@@ -63,7 +63,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     speakers: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         speakers[options.speaker or item.group or item.id].append(item)  # without a group, one is by a speaker of its own
-    folder = options.out / "sentences"
+    folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     cut = used = 0
     for speaker in sorted(speakers):  # one at a time: the phrases of all may be more than memory holds
@@ -75,7 +75,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             path = folder / (name.replace("/", "_") + splicer.suffix)
             splicer.write([phrase.piece for phrase in chosen], path, chance)
             text = " ".join(word for phrase in chosen for word in phrase.words)
-            yield Item(f"spliced_{name}", path.absolute(), text=text, group=speaker)
+            yield Item(f"{folder.name}_{name}", path.absolute(), text=text, group=speaker)
     if not cut:
         raise InputError(f"{source}: not one phrase could be cut out of its items")
     options.note(f"cut out {cut:,} phrases by {used} {'writers' if pictures else 'speakers'}")

@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Speak random stretches of sentences of the text at ``source`` (a file, or a folder of .txt) into ``OUT/speech``, each voice in turn.
+    """Speak random stretches of sentences of the text at ``source`` (a file, or a folder of .txt) into ``options.made``, each voice in turn.
 
     Raises:
         ConfigError: flite or festival is not installed or lacks a voice.
@@ -48,7 +48,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     if not sentences:
         raise InputError(f"{source}: holds no sentences of two words or more without digits")
     chance = random.Random(options.seed)
-    folder = options.out / "speech"
+    folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, options.utterances, ROUND):
         numbers = range(start, min(start + ROUND, options.utterances))
@@ -64,7 +64,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
                 continue
             text = one.text.upper() if options.case == "upper" else one.text.lower()
             group = "_".join(name_voice(voices[number % len(voices)]))
-            yield Item(f"synthetic_{number:06d}", one.path.absolute(), text=text, units=units, group=group)
+            yield Item(f"{folder.name}_{number:06d}", one.path.absolute(), text=text, units=units, group=group)
 
 
 def _plan(sentences: list[list[str]], most: int, path: Path, chance: random.Random) -> Utterance:

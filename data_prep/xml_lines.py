@@ -56,7 +56,7 @@ def add_line_arguments(parser: argparse.ArgumentParser, default: str = "page", m
 
 
 def read_lines(source: Path, options: argparse.Namespace, parsers: Mapping[str, Callable[[Element], Page]]) -> Iterator[Item]:
-    """Cut the lines of all pages into ``options.out/lines`` and name them, page by page in the order of their paths.
+    """Cut the lines of all pages into ``options.made`` and name them, page by page in the order of their paths.
 
     Args:
         source: an XML file or a folder that is searched for them.
@@ -102,7 +102,7 @@ def _cut_page(file: Path, page: Page, name: str, group: str | None, options: arg
             if len(outline) < 2:
                 raise ValueError("has neither an outline nor a box")
             cut, box = cut_line(image, outline, masked=options.crop == "polygon")
-            target = options.out / "lines" / f"{id}.png"
+            target = options.made / f"{id}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_picture(target, cut)
         except ValueError as error:

@@ -27,11 +27,13 @@ STANDARD = ("train", "dev", "test")
 class Corpus(Protocol):
     """What a module of :mod:`recognizer.data_prep` defines; one without ``CORPUS`` is a helper of others.
 
-    The options that ``read`` gets are those of ``add_arguments`` (none may be required) and besides: ``out``, the folder of the
-    manifests, for files that a reader makes; ``drop(InputError)``, to be called for every file or line left out; ``note(str)``, for
-    remarks. Items are read in an order that does not depend on the file system, with absolute sources. An item with
-    ``meta["split"]`` goes into that split; "train", or none, is what a user may divide further. A module with
-    ``NEEDS_SOURCE = False`` makes its items of nothing: no source is asked for, and ``read`` is given ``out`` in its place.
+    The options that ``read`` gets are those of ``add_arguments`` (none may be required) and besides: ``made``, the folder for files
+    that a reader makes, named after the manifest that is asked for or else after the corpus (ids of what is made of nothing but
+    text or pieces begin with this name, so that several such sets lie in one folder and are trained on together); ``seed``;
+    ``drop(InputError)``, to be called for every file or line left out; ``note(str)``, for remarks. Items are read in an order that
+    does not depend on the file system, with absolute sources. An item with ``meta["split"]`` goes into that split; "train", or none,
+    is what a user may divide further. A module with ``NEEDS_SOURCE = False`` makes its items of nothing: no source is asked for,
+    and ``read`` is given ``out`` in its place.
     """
 
     CORPUS: str
@@ -119,7 +121,7 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--test", type=float, default=0.0, metavar="SHARE", help="share of the items for test.jsonl")
         splits.add_argument("--dev-every", type=int, default=0, metavar="N", help="every N-th group in sorted order for dev.jsonl")
         splits.add_argument("--seed", type=int, default=1, help="another seed, another split (default 1)")
-        splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl")
+        splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and files that are made to the folder NAME")
         sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
         module.add_arguments(sub)
     choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, which knows better what to say than argparse
@@ -174,6 +176,8 @@ def _prepare(
     drop: Callable[[InputError], None],
     note: Callable[[str], None],
 ) -> dict[str, Counts]:
+    if plan.name is not None:
+        _check_name(plan.name)  # before anything is made in a folder of this name
     if not _needs_source(corpus):
         if source is not None:
             raise ConfigError(f"the corpus '{corpus.CORPUS}' is made of nothing; leave its source out")
@@ -182,7 +186,8 @@ def _prepare(
         raise ConfigError(f"the corpus '{corpus.CORPUS}' needs a source")
     elif not source.exists():
         raise InputError(f"{source}: no such file or folder")
-    options = argparse.Namespace(**{**vars(options), "out": out.absolute(), "seed": plan.seed, "drop": drop, "note": note})
+    made = out.absolute() / (plan.name or corpus.CORPUS)
+    options = argparse.Namespace(**{**vars(options), "made": made, "seed": plan.seed, "drop": drop, "note": note})
     found = _unique(corpus.read(source.absolute(), options), drop)
     if options.lexicon is not None:
         found = _pronounced(found, load_lexicon(options.lexicon), drop)
@@ -191,8 +196,7 @@ def _prepare(
         raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
     parts = divide(items, plan)
     for name in parts:
-        if not re.fullmatch(r"\w[\w.-]*", name):
-            raise ManifestError(f"{name!r} cannot be the name of a manifest: use letters, digits, '-' and '_'")
+        _check_name(name)
     alone = sum(item.group is None for item in items)
     if alone and len(parts) > 1:
         note(f"{alone} of {len(items)} items have no group (speaker or writer); each was assigned by itself")
@@ -200,6 +204,11 @@ def _prepare(
     for name, part in parts.items():
         save_manifest(part, out / f"{name}.jsonl")
     return {name: count_items(part) for name, part in parts.items()}
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ManifestError(f"{name!r} cannot be the name of a manifest: use letters, digits, '-' and '_'")
 
 
 def _needs_source(corpus: Corpus) -> bool:

@@ -99,6 +99,29 @@ def test_a_speaker_in_two_manifests_is_remarked(lines, tmp_path):
     assert len(notes) == 1 and notes[0].startswith("6 groups in more than one manifest")
 
 
+@pytest.mark.parametrize("corpus", ["rendered", "no-speech", "distorted"])
+def test_sets_of_one_kind_lie_side_by_side(corpus, lines, tmp_path):
+    (tmp_path / "book.txt").write_text("it was the best of times")
+    prepare("pairs", lines, tmp_path / "real", name="some")
+    source = {"rendered": tmp_path / "book.txt", "no-speech": None, "distorted": tmp_path / "real" / "some.jsonl"}[corpus]
+    options = {"rendered": {"lines": 3}, "no-speech": {"items": 3}, "distorted": {"items": 3, "kind": ["photo"]}}[corpus]
+    prepare(corpus, source, tmp_path / "out", name="first", **options)
+    first = load_manifest(tmp_path / "out" / "first.jsonl")
+    contents = [item.source.read_bytes() for item in first]
+    prepare(corpus, source, tmp_path / "out", name="second", seed=2, **options)
+    second = load_manifest(tmp_path / "out" / "second.jsonl")
+    assert [item.source.read_bytes() for item in first] == contents  # not overwritten by those of the second
+    assert not {item.id for item in first} & {item.id for item in second}  # and both can be trained on together
+    prepare(corpus, source, tmp_path / "out", **options)
+    assert {item.source.parts[len(tmp_path.parts) + 1] for item in load_manifest(tmp_path / "out" / "all.jsonl")} == {corpus}
+
+
+def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ManifestError, match="cannot be the name"):
+        prepare("no-speech", None, tmp_path / "out", name="../elsewhere", items=1)
+    assert not list(tmp_path.iterdir())
+
+
 def test_unknown_names(lines, tmp_path, capsys):
     with pytest.raises(ConfigError, match="did you mean 'pairs'"):
         prepare("pair", lines, tmp_path / "out")

@@ -32,7 +32,7 @@ def read(tmp_path: Path) -> Callable[..., Reading]:
         module.add_arguments(parser)
         reading = Reading([], [], [])
         options = parser.parse_args(words)
-        options.out = tmp_path / "out"
+        options.made = tmp_path / "out"
         options.drop = lambda error: reading.dropped.append(str(error))
         options.note = reading.notes.append
         reading.items.extend(module.read(source, options))

@@ -42,7 +42,7 @@ def join(source, tmp_path):
         connected_digits.add_arguments(parser)
         dropped = []
         options = parser.parse_args(words)
-        options.out, options.seed, options.drop = tmp_path / f"out{seed}", seed, lambda error: dropped.append(str(error))
+        options.made, options.seed, options.drop = tmp_path / f"out{seed}", seed, lambda error: dropped.append(str(error))
         return list(connected_digits.read(source, options)), dropped
 
     return call

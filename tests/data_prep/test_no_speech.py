@@ -21,7 +21,7 @@ def make(tmp_path):
         parser = argparse.ArgumentParser()
         no_speech.add_arguments(parser)
         options = parser.parse_args(["--rate", str(RATE), *words])
-        options.out, options.seed = tmp_path / out, seed
+        options.made, options.seed = tmp_path / out / "made", seed
         return list(no_speech.read(tmp_path, options))
 
     return call

@@ -14,7 +14,7 @@ from recognizer.features.image_file import load_image
 
 def options(tmp_path, **changes):
     settings = {"font": None, "style": "printed", "hands": render_lines.HANDS, "lines": 30, "words": 3, "capitals": 0.0, "seed": 1}
-    return argparse.Namespace(**{"out": tmp_path / "out", **settings, **changes})
+    return argparse.Namespace(**{"made": tmp_path / "out", **settings, **changes})
 
 
 def test_transcripts_are_stretches_of_the_text_and_images_hold_ink(tmp_path):
@@ -35,7 +35,7 @@ def test_same_seed_same_lines(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("one two three four five six seven")
     first, again, other = (
-        list(render_lines.read(text, options(tmp_path, out=tmp_path / name, seed=seed))) for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        list(render_lines.read(text, options(tmp_path, made=tmp_path / name, seed=seed))) for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert [item.text for item in first] == [item.text for item in again] != [item.text for item in other]
     for one, two in zip(first, again, strict=True):

@@ -31,7 +31,7 @@ def read_synthetic(read, tmp_path, write):
         synthesise_speech.add_arguments(parser)
         dropped = []
         options = parser.parse_args(words)
-        options.out, options.seed, options.drop = tmp_path / "out", seed, dropped.append
+        options.made, options.seed, options.drop = tmp_path / "out", seed, dropped.append
         return list(synthesise_speech.read(write(tmp_path / "text.txt", text), options)), dropped
 
     return call

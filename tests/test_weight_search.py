@@ -47,7 +47,7 @@ def test_the_lowest_place_is_found_to_the_smallest_step(closed: bool, afresh: bo
         assert abs(getattr(found, key) - LOWEST[key]) <= STEPS[key] / 8 + 1e-6, key
 
 
-@pytest.mark.parametrize(("closed", "enough", "width"), [(True, 128, 128), (True, 300, 512), (True, 0, 32), (False, 20, 32), (False, 0, 8)])
+@pytest.mark.parametrize(("closed", "enough", "width"), [(True, 600, 800), (True, 300, 512), (True, 0, 512), (False, 20, 32), (False, 0, 8)])
 def test_the_narrowest_beam_that_costs_nothing_is_kept(closed: bool, enough: int, width: int) -> None:
     assert find_weights(Bowl(closed, enough, 5), afresh=True).config.width == width  # type: ignore[arg-type]
 

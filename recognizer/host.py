@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import resource
 import sys
+from pathlib import Path
 
 import torch
 
@@ -30,6 +32,15 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError(f"device: {name!r} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; use device=cpu")
     return device
+
+
+def name_processor() -> str:
+    """The model of the processor as its maker calls it, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):  # not Linux, or an architecture whose list has no names
+        return platform.processor() or platform.machine()
 
 
 def prepare_host(threads: int = 0) -> None:

@@ -20,7 +20,7 @@ from recognizer.data.manifest import Item, load_manifest
 from recognizer.decoding.decoder import FILES
 from recognizer.errors import BundleError, ConfigError
 from recognizer.evaluation.card import MeasuredSet, render_measured, renew_card
-from recognizer.host import peak_memory
+from recognizer.host import name_processor, peak_memory
 from recognizer.measured_pace import measure_speed, measure_start
 from recognizer.pipeline import Recognizer
 from recognizer.progress import Progress
@@ -97,12 +97,7 @@ def describe_size(folder: Path) -> str:
 
 def describe_machine(recognizer: Recognizer) -> str:
     """Processor or GPU, cores, system and the versions that matter."""
-    name = platform.processor() or platform.machine()
-    try:
-        listed = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        name = next((line.partition(":")[2].strip() for line in listed if line.startswith("model name")), name)
-    except OSError:  # not Linux
-        pass
+    name = name_processor()
     if recognizer.device.type == "cuda":
         name = f"{torch.cuda.get_device_name(recognizer.device)}, {name}"
     return f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}"

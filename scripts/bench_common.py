@@ -38,11 +38,11 @@ def describe_machine(threads: int) -> Row:
     """The processor, torch, and :func:`measure_ceiling` in each precision."""
     import torch
 
-    from recognizer.host import prepare_host
+    from recognizer.host import name_processor, prepare_host
 
     prepare_host(threads)
     machine: Row = {
-        "cpu": _cpu_model(),
+        "cpu": name_processor(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -92,11 +92,3 @@ def _cell(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.3g}" if isinstance(value, float) and abs(value) < 100 else f"{value:.0f}" if isinstance(value, float) else str(value)
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()

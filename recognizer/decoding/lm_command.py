@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def add_lm_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("inputs", nargs="+", metavar="TEXT", help="text files (plain or gzip; - is standard input), or one model to convert")
+    inputs = "text files (plain or gzip; - is standard input), manifests (.jsonl: their transcripts), or one model to convert"
+    parser.add_argument("inputs", nargs="+", metavar="TEXT", help=inputs)
     parser.add_argument("-o", "--output", metavar="FILE", help="the model: NAME.arpa, NAME.arpa.gz, or binary as NAME.ngram")
     parser.add_argument("--compact", action="store_true", default=None, help="a quarter as large: logarithms in half precision; opened less fast")
     parser.add_argument("--perplexity", metavar="MODEL", help="print how well this model predicts the text instead of making one")
@@ -37,9 +38,10 @@ def add_lm_arguments(parser: argparse.ArgumentParser) -> None:
     mixed = parser.add_argument_group("interpolation")
     mixed.add_argument("--interpolate", metavar="MODEL", help="interpolate with another model")
     mixed.add_argument("--weight", default="auto", metavar="W", help="weight of that model, 0 to 1, or auto: the best on --heldout (default: auto)")
-    mixed.add_argument("--heldout", metavar="TEXT", help="text that neither model has seen, for --weight auto")
+    mixed.add_argument("--heldout", metavar="TEXT", help="text or manifest that neither model has seen, for --weight auto")
     size = parser.add_argument_group("size (of the result, estimated or not)")
-    size.add_argument("--vocabulary", metavar="N|FILE", help="keep the N most frequent symbols, or those of a file, one a line")
+    kept = "keep the N most frequent symbols, or those of a file, one a line; of a pronouncing dictionary the words"
+    size.add_argument("--vocabulary", metavar="N|FILE", help=kept)
     size.add_argument("--most", type=int, metavar="N", help="keep so many n-grams of two symbols and more, those that matter most (entropy pruning)")
     parser.add_argument("-q", "--quiet", action="store_true", help="print errors and results only")
 
@@ -194,4 +196,12 @@ def _vocabulary(word: str | None) -> int | list[str] | None:
     from recognizer.decoding.ngram_text import open_text
 
     with open_text(word) as lines:
-        return [line.rstrip("\r\n") for line in lines]
+        return list(dict.fromkeys(filter(None, map(_symbol, lines))))
+
+
+def _symbol(line: str) -> str:
+    """What a line of a vocabulary names: one character, which may be a blank, or the word before the pronunciation."""
+    from recognizer.lexicon import bare_word
+
+    line = line.rstrip("\r\n")
+    return line if len(line) == 1 else bare_word((line.split() or [""])[0])

@@ -19,6 +19,7 @@ from recognizer.data.transcripts import clean
 from recognizer.errors import InputError
 
 GZIP = b"\x1f\x8b"
+MANIFEST = ".jsonl"
 LONGEST = 1 << 16  # characters of running text held before it is cut, even if no paragraph ends
 
 # A full stop, question or exclamation mark with what closes quotations after it, white space, and a capital, a digit or
@@ -32,17 +33,19 @@ def read_sentences(paths: Iterable[str | Path], config: TextConfig | None = None
     """Sentences of text files (UTF-8, plain or gzip; ``-`` is standard input), cleaned as transcripts are; empty ones are left out.
 
     Args:
-        paths: read one after the other, never held as a whole.
+        paths: read one after the other, text files never held as a whole. Of a manifest (``.jsonl``) its transcripts are the lines:
+            the texts, of items without one the units with spaces between them.
         config: case, dropped characters, characters that become a space.
         running: the files are running text, to be cut where a sentence or paragraph ends; by default a line is a sentence.
         punctuation: False drops all punctuation and symbols but apostrophes and hyphens within words.
 
     Raises:
         InputError: a file cannot be read or is not UTF-8; the message names file and line.
+        ManifestError: a manifest cannot be read.
     """
     config = config or TextConfig()
     for path in paths:
-        with open_text(path) as lines:
+        with _open_transcripts(path) if str(path).endswith(MANIFEST) else open_text(path) as lines:
             for sentence in _cut_running(lines) if running else lines:
                 if not punctuation:
                     sentence = _EDGE_MARKS.sub(" ", sentence.translate(_marks()))
@@ -78,6 +81,13 @@ def open_text(path: str | Path) -> Iterator[Iterator[str]]:
         raise InputError(f"{name}: the gzip file is damaged or cut short ({error})") from None
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
+
+
+@contextmanager
+def _open_transcripts(path: str | Path) -> Iterator[Iterator[str]]:
+    from recognizer.data.manifest import load_manifest
+
+    yield (item.text if item.text is not None else " ".join(item.units or ()) for item in load_manifest(path))
 
 
 def _lines(stream: BinaryIO, name: str) -> Iterator[str]:

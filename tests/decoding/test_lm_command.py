@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 
 import pytest
@@ -41,6 +42,27 @@ def test_characters_running_text_and_a_vocabulary_file(cli, text, tmp_path) -> N
     model = load_ngram(tmp_path / "w.arpa")
     assert model.order == 3 and model.symbols[3:] == ("cat", "dog")
     assert cli("lm", text, "-o", tmp_path / "c.ngram", "--level", "characters").out[0].endswith("6-gram model of characters, 18 symbols")
+
+
+def test_a_dictionary_is_a_vocabulary_and_a_manifest_is_text(cli, text, tmp_path) -> None:
+    (tmp_path / "lexicon.txt").write_text("cat  K AE T\ncat(2)  K AH T\ndog  D AO G\n\n")
+    items = [{"id": "1", "source": "1.wav", "text": "The dog sat."}, {"id": "2", "source": "2.wav", "units": ["cat", "dog"]}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    (tmp_path / "m.txt").write_text("The dog sat.\ncat dog\n")
+    made = []
+    for source in ("m.jsonl", "m.txt"):
+        options = ("--vocabulary", tmp_path / "lexicon.txt", "--drop-punctuation")
+        assert cli("lm", tmp_path / source, "-o", tmp_path / "lm.arpa", *options).code == 0
+        made.append((tmp_path / "lm.arpa").read_text())
+    assert made[0] == made[1] and load_ngram(tmp_path / "lm.arpa").symbols[3:] == ("cat", "dog")
+    outcome = cli("lm", tmp_path / "none.jsonl", "-o", tmp_path / "lm.arpa")
+    assert outcome.code == 2 and "none.jsonl: no such manifest" in outcome.err[0]
+
+
+def test_a_blank_can_be_a_symbol_of_a_vocabulary(cli, text, tmp_path) -> None:
+    (tmp_path / "v.txt").write_text("a\n \nt\n")
+    assert cli("lm", text, "-o", tmp_path / "c.ngram", "--level", "characters", "--vocabulary", tmp_path / "v.txt").code == 0
+    assert set(load_ngram(tmp_path / "c.ngram").symbols[3:]) == {"a", " ", "t"}
 
 
 def test_text_from_standard_input(cli, tmp_path, monkeypatch) -> None:

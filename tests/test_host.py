@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from recognizer.errors import ConfigError
-from recognizer.host import choose_device, peak_memory, prepare_host
+from recognizer.host import choose_device, name_processor, peak_memory, prepare_host
 
 
 def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,6 +39,14 @@ def test_threads_are_set_or_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == []
     prepare_host(3)
     assert asked == [3]
+
+
+def test_the_processor_by_the_name_of_its_maker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "processor", lambda: "x86_64")
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor : 0\nmodel name\t: Some Maker 9\nmodel name\t: Some Maker 9\n")
+    assert name_processor() == "Some Maker 9"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor : 0\n")
+    assert name_processor() == "x86_64"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to compare with")

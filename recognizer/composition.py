@@ -13,6 +13,7 @@ from recognizer.errors import ConfigError, nearest
 from recognizer.strict import build
 
 CONF = "recognizer.conf"
+RECIPES = "recipe"  # folder of lists of commands, which are no settings
 
 
 def conf_dir() -> Path:
@@ -79,12 +80,16 @@ def _compose(overrides: Sequence[str]) -> dict[str, Any]:
 
 def _is_group(override: str) -> bool:
     name = override.lstrip("+~").split("=", 1)[0].split("@", 1)[0]
-    return (conf_dir() / name).is_dir()
+    return not name or name in _groups()  # of one without a name, Hydra says best what is wrong
+
+
+def _groups() -> list[str]:
+    return [entry.name for entry in conf_dir().iterdir() if entry.is_dir() and entry.name[0] not in "_." and entry.name != RECIPES]
 
 
 def _check_keys(overrides: Sequence[str], known: Any) -> None:
     """Refuse a misspelt key before Hydra does, whose message names no alternative."""
-    paths = [*_flatten(known), *(entry.name for entry in conf_dir().iterdir() if entry.is_dir() and entry.name[0] not in "_.")]
+    paths = [*_flatten(known), *_groups()]
     for override in overrides:
         key, equals, _ = override.partition("=")
         if not equals:

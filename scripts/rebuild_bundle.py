@@ -23,11 +23,10 @@ from typing import Any
 
 import yaml
 
-from recognizer.composition import conf_dir
+from recognizer.composition import RECIPES, conf_dir
 from recognizer.errors import ConfigError, RecognizerError, TrainingError, nearest
 from recognizer.host import name_processor
 
-RECIPES = "recipe"  # folder of conf
 RECORD = "steps.jsonl"
 CHECKPOINT = "checkpoint.pt"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recognizer.composition import _compose, compose, compose_sweep, conf_dir
+from recognizer.composition import RECIPES, _compose, compose, compose_sweep, conf_dir
 from recognizer.config import TrainConfig
 from recognizer.errors import ConfigError
 from recognizer.strict import build, plain
 
-PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml"))
+PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml") if path.parent.name != RECIPES)
 GLOBAL = ("experiment", "debug")  # groups whose files hold only what differs
 # what cannot be had with the features of speech, and those it goes with
 FEATURES = {
@@ -26,6 +26,11 @@ FEATURES = {
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_recipes_are_no_settings() -> None:
+    with pytest.raises(ConfigError, match="^recipe: no such key"):
+        compose(["recipe=speech_en"])
 
 
 def test_all_groups_are_there() -> None:

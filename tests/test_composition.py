@@ -29,7 +29,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_recipes_are_no_settings() -> None:
-    with pytest.raises(ConfigError, match="^recipe: no such key"):
+    with pytest.raises(ConfigError, match=r"^recipe: no such key"):
         compose(["recipe=speech_en"])
 
 

@@ -26,9 +26,9 @@ import yaml
 from recognizer.composition import RECIPES, conf_dir
 from recognizer.errors import ConfigError, RecognizerError, TrainingError, nearest
 from recognizer.host import name_processor
+from recognizer.training.checkpoint import CHECKPOINT
 
 RECORD = "steps.jsonl"
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def load_recipe(name: str) -> Recipe:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict) or not {"sources", "steps"} <= content.keys() <= {"sources", "where", "steps"}:
         raise ConfigError(f"{path}: a recipe has the keys sources, steps and perhaps where")
+    if not (isinstance(content["sources"], dict) and isinstance(content.get("where") or {}, dict) and isinstance(content["steps"], list)):
+        raise ConfigError(f"{path}: sources and where are names with what they stand for, steps a list of commands")
     where = {key: str(value) for key, value in (content.get("where") or {}).items()}
     steps = [Template(str(step)).safe_substitute(where) for step in content["steps"]]
     return Recipe({key: str(value) for key, value in content["sources"].items()}, steps)

@@ -187,7 +187,11 @@ def test_what_cannot_be_followed(script, recipe: Path, tmp_path, monkeypatch, ca
     assert message in capsys.readouterr().err and not Path("out").exists()
 
 
-@pytest.mark.parametrize("content", ["steps: []", "- 1", "sources: {}\nsteps: []\nmore: 1", "a: [", "\xff"])
+NO_RECIPES = ["steps: []", "- 1", "sources: [a]\nsteps: []", "sources: {}\nsteps: lm", "sources: {}\nwhere: [a]\nsteps: []",
+    "sources: {}\nsteps: []\nmore: 1", "a: [", "\xff"]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NO_RECIPES)
 def test_files_that_are_no_recipes(script, tmp_path, capsys, content: str) -> None:
     (tmp_path / "r.yaml").write_bytes(content.encode("latin-1"))
     assert script.main([str(tmp_path / "r.yaml"), str(tmp_path / "out")]) == 2

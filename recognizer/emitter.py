@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import torch
 
-from recognizer.config import AudioFeatures, Features, StrokeFeatures
+from recognizer.config import AudioFeatures, Features, LineFeatures, StrokeFeatures
 from recognizer.data.padding import pad
 from recognizer.decoding.timing import WORD_REACH_HEIGHTS, Clock
 from recognizer.errors import InputError
@@ -20,7 +20,8 @@ from recognizer.models.network_pair import NetworkPair
 from recognizer.source import Opened, Source, SourceReader
 from recognizer.transcript import Emission
 
-READ_AHEAD = 64  # sources read and sorted by length before batches are formed
+READ_AHEAD = 64  # sources read and sorted by length before batches are formed; the more, the less padding
+READ_AHEAD_LINES = 192  # a line of text takes about 60 kB as it is read, a recording up to 2 MB
 
 
 @dataclass
@@ -60,11 +61,12 @@ class Emitter:
     def emit(self, sources: Iterable[Source]) -> Iterator[list[Emission]]:
         """What the network says about sources, in order, a list whenever some are done; of one that cannot be used, the error."""
         numbered = iter(enumerate(sources))
+        ahead = READ_AHEAD_LINES if isinstance(self.features, LineFeatures) else READ_AHEAD
         with ThreadPoolExecutor(max_workers=2) as pool:
-            upcoming = [pool.submit(self.reader.open, *entry) for entry in islice(numbered, READ_AHEAD)]
+            upcoming = [pool.submit(self.reader.open, *entry) for entry in islice(numbered, READ_AHEAD)]  # few, so that the first text comes soon
             while upcoming:
                 # the next sources are read while these go through the network
-                following = [pool.submit(self.reader.open, *entry) for entry in islice(numbered, READ_AHEAD)]
+                following = [pool.submit(self.reader.open, *entry) for entry in islice(numbered, ahead)]
                 yield from self._run([_Job(future.result()) for future in upcoming])
                 upcoming = following
 

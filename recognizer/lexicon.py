@@ -36,7 +36,7 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
             continue
         if not phones:
             raise InputError(f"{path}:{number}: {word!r} has no phones; a line is WORD PHONE PHONE ...")
-        entry = tuple(bare_phone(phone) if bare else phone for phone in phones)
+        entry = tuple(map(bare_phone, phones) if bare else phones)
         known = lexicon.setdefault(bare_word(word), [])
         if entry not in known:
             known.append(entry)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,6 +47,22 @@ class GreedyDecoder:
         yield from (self.decode(table) for table in log_probs)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave garbage alone where a great many small objects are made and stay.
+
+    The collector walks through them, and through all that torch brings, every time they have grown by a quarter.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_uncollected()
 def load_decoder(
     config: DecoderConfig,
     alphabet: Alphabet,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, compress, repeat
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ Spellings = Mapping[str, Sequence[tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class WordTree:
-    """A prefix tree in flat arrays; node 0 is the root.
+    """A prefix tree in flat arrays; node 0 is the root, and nodes are numbered layer by layer.
 
     Attributes:
         words: the words, by index.
@@ -51,10 +52,11 @@ class WordTree:
         """
         best = np.full(len(self), -np.inf)
         np.maximum.at(best, np.repeat(np.arange(len(self)), np.diff(self.word_first)), word_scores[self.word])
-        for node in range(len(self) - 1, 0, -1):
-            up = self.parent[node]
-            if best[node] > best[up]:
-                best[up] = best[node]
+        layers = [slice(0, 1)]
+        while layers[-1].stop < len(self):
+            layers.append(slice(layers[-1].stop, 1 + int(self.first[layers[-1].stop])))
+        for layer in reversed(layers[1:]):
+            np.maximum.at(best, self.parent[layer], best[layer])
         best[0] = 0.0
         return best
 
@@ -68,48 +70,48 @@ def build_tree(spellings: Spellings, alphabet: Alphabet) -> WordTree:
     labels = {symbol: label for label, symbol in enumerate(alphabet.symbols, start=1)}
     if not spellings:
         raise InputError("the lexicon holds no words")
-    entries: list[tuple[tuple[int, ...], int]] = []
-    words: list[str] = []
-    unspelt: list[str] = []
-    for word, ways in spellings.items():
-        spelt = {tuple(map(labels.__getitem__, way)) for way in ways if way and labels.keys() >= {*way}}
-        if spelt:
-            entries.extend((way, len(words)) for way in sorted(spelt))
-            words.append(word)
-        else:
-            unspelt.append(word)
+    listed = tuple(spellings)
+    ways = [way for word in listed for way in spellings[word]]
+    owner = np.repeat(np.arange(len(listed)), [len(spellings[word]) for word in listed])
+    lengths = np.fromiter(map(len, ways), np.int64, len(ways))
+    flat = np.fromiter(map(labels.get, chain.from_iterable(ways), repeat(0)), np.int64, int(lengths.sum()))
+    starts = np.cumsum(lengths) - lengths
+    spelt = lengths > 0
+    spelt[np.repeat(np.arange(len(ways)), lengths)[flat == 0]] = False
+    known = np.zeros(len(listed), dtype=bool)
+    known[owner[spelt]] = True
+    words = tuple(compress(listed, known))
+    unspelt = tuple(compress(listed, ~known))
     if not words:
         missing = sorted({s for way in spellings[unspelt[0]] for s in way if s not in labels})
         needs = f"{unspelt[0]!r}, for one, needs {', '.join(map(repr, missing))}"
         raise InputError(f"the alphabet can spell none of the {len(unspelt)} words of the lexicon; {needs}")
-    entries.sort()
-    parent, last = [-1], [0]
-    ends: list[tuple[int, int]] = []  # node and word
-    path: list[int] = []  # nodes of the entry before, root left out
-    before: tuple[int, ...] = ()
-    for way, number in entries:
-        shared = 0
-        while shared < min(len(way), len(before)) and way[shared] == before[shared]:
-            shared += 1
-        del path[shared:]
-        for label in way[shared:]:
-            parent.append(path[-1] if path else 0)
-            last.append(label)
-            path.append(len(parent) - 1)
-        ends.append((path[-1], number))
-        before = way
-    return _pack(tuple(words), np.array(parent, np.int32), np.array(last, np.int32), np.array(ends, np.int32), tuple(unspelt))
+    number = np.cumsum(known) - 1  # of each listed word among those that are spelt
+    return _grow(words, flat, starts[spelt], lengths[spelt], number[owner[spelt]], unspelt)
 
 
-def _pack(words: tuple[str, ...], parent: np.ndarray, last: np.ndarray, ends: np.ndarray, unspelt: tuple[str, ...]) -> WordTree:
-    """Lists of nodes and of (node, word) as compressed rows."""
-    count = len(parent)
-    children = np.arange(1, count)
-    order = children[np.argsort(parent[1:], kind="stable")]  # siblings were made in the order of their labels
-    first = np.searchsorted(parent[order], np.arange(count + 1)).astype(np.int32)
-    by_node = ends[np.lexsort((ends[:, 1], ends[:, 0]))]
-    word_first = np.searchsorted(by_node[:, 0], np.arange(count + 1)).astype(np.int32)
-    return WordTree(words, first, last[order], order.astype(np.int32), word_first, np.ascontiguousarray(by_node[:, 1]), parent, unspelt)
+def _grow(
+    words: tuple[str, ...], flat: np.ndarray, starts: np.ndarray, lengths: np.ndarray, owner: np.ndarray, unspelt: tuple[str, ...]
+) -> WordTree:
+    """The tree, layer by layer, of spellings that begin at ``starts`` (N,) of the labels ``flat``; ``owner`` (N,) are their words."""
+    size = int(flat.max()) + 1
+    node = np.zeros(len(starts), dtype=np.int64)  # that each spelling has come to
+    parents, labels = [np.array([-1])], [np.array([0])]
+    count = depth = 1
+    going = np.arange(len(starts))
+    while len(going):
+        steps, taken = np.unique(node[going] * size + flat[starts[going] + depth - 1], return_inverse=True)
+        node[going] = count + taken
+        parents.append(steps // size)
+        labels.append(steps % size)
+        count += len(steps)
+        going = going[lengths[going] > depth]
+        depth += 1
+    parent, label = np.concatenate(parents).astype(np.int32), np.concatenate(labels).astype(np.int32)
+    ends = np.unique(np.stack([node, owner], axis=1), axis=0).astype(np.int32)
+    nodes = np.arange(count + 1)
+    first, word_first = (np.searchsorted(column, nodes).astype(np.int32) for column in (parent[1:], ends[:, 0]))
+    return WordTree(words, first, label[1:], nodes[1:count].astype(np.int32), word_first, ends[:, 1].copy(), parent, unspelt)
 
 
 def spell_words(words: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:

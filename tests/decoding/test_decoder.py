@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -66,6 +69,19 @@ def test_models_find_their_place(files, settings, alphabet, words, letters, tree
 def test_what_does_not_fit_is_told(files, settings, alphabet, message):
     with pytest.raises(ConfigError, match=message):
         load_decoder(beam(**settings), alphabet, files)
+
+
+def test_the_collector_works_on_after_loading_fails_or_not(files):
+    for settings in ({}, {"kind": "beam", "lm": "none.arpa"}):
+        with suppress(ConfigError):
+            load_decoder(DecoderConfig(**settings), LETTERS, files)
+        assert gc.isenabled()
+    gc.disable()
+    try:
+        load_decoder(DecoderConfig(), LETTERS, files)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_word_model_that_cannot_be_spelt_is_told(files):

@@ -56,6 +56,15 @@ def test_the_outlook_is_the_best_word_below():
         assert best[follow(tree, ALPHABET.encode(said))] == score
 
 
+@given(st.lists(st.text("abc", min_size=1, max_size=5), min_size=1, max_size=30, unique=True), st.randoms())
+def test_the_outlook_is_the_best_word_below_whatever_the_words(words, random):
+    tree = build_tree(spell_words(words), ALPHABET)
+    scores = np.array([random.uniform(-9, 0) for _ in words])
+    best = tree.outlook(scores)
+    for prefix in {word[:end] for word in words for end in range(1, len(word) + 1)}:
+        assert best[follow(tree, ALPHABET.encode(prefix))] == max(scores[i] for i, word in enumerate(words) if word.startswith(prefix))
+
+
 def test_words_that_cannot_be_spelt_are_kept_apart_or_refused():
     tree = build_tree(spell_words(["ab", "xyz"]), ALPHABET)
     assert tree.words == ("ab",) and tree.unspelt == ("xyz",)

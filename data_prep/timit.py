@@ -6,8 +6,9 @@ import argparse
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from recognizer.data_prep.timit_lists import (
     UTTERANCES,
 )
 from recognizer.errors import InputError
-from recognizer.phones import fold_phone, fold_phones
+from recognizer.phones import cmu_phone, fold_phone, fold_phones
 
 CORPUS = "timit"
 RATE = 16_000  # of the times in .PHN and .WRD, whatever the recording was converted to
@@ -62,8 +63,9 @@ class Record:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--phones``, ``--text``, ``--split`` and ``--partial``."""
-    parser.add_argument("--phones", type=int, choices=(61, 48, 39), default=61, help=(
-        "labels of the units: as transcribed, or folded to 48 or 39 (default 61: score by a protocol that folds)"))
+    parser.add_argument("--phones", choices=("61", "48", "39", "cmu"), default="61", help=(
+        "labels of the units: as transcribed, or folded to 48 or 39 (default 61: score by a protocol that folds); "
+        "cmu: the 39 phones of the CMU dictionary, without silence, to score recognisers of those"))
     parser.add_argument("--text", choices=("sentence", "words"), default="sentence", help=(
         "sentence: as spelt in .TXT; words: those of .WRD, lower case and without punctuation (default: sentence)"))
     parser.add_argument("--split", choices=tuple(UTTERANCES), default="core", help=(
@@ -85,7 +87,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     items = [item for speaker in used for item in _read_speaker(speaker, records.get(speaker.id), splits[speaker.id], options)]
     items = measure(items, options.drop)
     causes = [*_check_speakers(speakers, records), *_check_sentences(items, used)]
-    report_deviations("TIMIT", source, causes, list(_check_counts(items, options.split)), options)
+    report_deviations("TIMIT", source, causes, list(_check_counts(items, options)), options)
     options.note("left out: the SA sentences, the same two for everybody"
                  + (f", and {len(speakers) - len(used)} speakers of TEST who are in neither set" if len(used) < len(speakers) else ""))
     yield from items
@@ -169,11 +171,12 @@ def _read_speaker(speaker: Speaker, record: Record | None, split: str | None, op
             options.drop(error)
 
 
-def _read_phones(path: Path, size: int) -> list[Segment]:
-    """The phones of a .PHN file folded to a set of 61, 48 or 39; what is deleted leaves a gap in time."""
+def _read_phones(path: Path, labels: str) -> list[Segment]:
+    """The phones of a .PHN file folded to a set of 61, 48 or 39, or as those of the CMU dictionary; what is deleted leaves a gap in time."""
+    fold: Callable[[str], str | None] = cmu_phone if labels == "cmu" else partial(fold_phone, size=int(labels))
     segments = _read_segments(path)
     try:
-        folded = [(start, end, fold_phone(label.lower(), size)) for start, end, label in segments]
+        folded = [(start, end, fold(label.lower())) for start, end, label in segments]
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return [Segment(start, end, label) for start, end, label in folded if label is not None]
@@ -246,13 +249,16 @@ def _check_sentences(items: Sequence[Item], speakers: Sequence[Speaker]) -> Iter
             yield f"{speaker.folder}: expected {expected} sentences, found {', '.join(sentences) or 'none'}"
 
 
-def _check_counts(items: Sequence[Item], split: str) -> Iterator[str]:
-    """Utterances and folded reference phones of each set, where they are not the published ones."""
-    for name, expected in UTTERANCES[split].items():
+def _check_counts(items: Sequence[Item], options: argparse.Namespace) -> Iterator[str]:
+    """Utterances and folded reference phones of each set, where they are not the published ones.
+
+    Without silences, as the CMU dictionary has none, the phones cannot be compared.
+    """
+    for name, expected in UTTERANCES[options.split].items():
         chosen = [item for item in items if item.meta["split"] == name]
         if len(chosen) != expected:
             yield f"{name}: {len(chosen)} utterances, published {expected}"
-        phones = sum(len(fold_phones(item.units or (), 39)) for item in chosen)
-        known = FOLDED_PHONES[split].get(name)
+        known = FOLDED_PHONES[options.split].get(name) if options.phones != "cmu" else None
+        phones = sum(len(fold_phones(item.units or (), 39)) for item in chosen) if known is not None else 0
         if known is not None and phones != known:
             yield f"{name}: {phones} reference phones (folded to 39, q deleted), published {known}"

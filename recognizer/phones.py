@@ -1,4 +1,4 @@
-"""The phone labels of TIMIT, and how they fold for training and scoring (Lee & Hon 1989)."""
+"""The phone labels of TIMIT, how they fold for training and scoring (Lee & Hon 1989), and which phones of the CMU dictionary they are."""
 
 from __future__ import annotations
 
@@ -51,3 +51,19 @@ def fold_phones(phones: Iterable[str], size: int) -> list[str]:
         InputError: as :func:`fold_phone`.
     """
     return [label for phone in phones if (label := fold_phone(phone, size)) is not None]
+
+
+def cmu_phone(phone: str) -> str | None:
+    """The phone of the CMU Pronouncing Dictionary, without stress, that a label of TIMIT's 61 is; None for closures, silence and the glottal stop.
+
+    As in the set of 39, but vowels and fricatives that the dictionary tells apart stay apart (``ao``, ``zh``), and the flap, for which it
+    writes T or D by the spelling, is a T, as it is more often.
+
+    Raises:
+        InputError: it is not one of the 61.
+    """
+    fold_phone(phone, 61)
+    if phone in ("ao", "zh"):
+        return phone.upper()
+    coarse = fold_phone(phone, 39)
+    return None if coarse in (None, SILENCE) else "T" if coarse == "dx" else str(coarse).upper()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from recognizer.bundles import find_bundle
 from recognizer.errors import InputError
-from recognizer.phones import PHONES_39, PHONES_48, PHONES_61, fold_phone, fold_phones
+from recognizer.phones import PHONES_39, PHONES_48, PHONES_61, cmu_phone, fold_phone, fold_phones
 
 MERGED = {  # what falls into each of the 39 that merges anything
     "aa": "aa ao", "ah": "ah ax ax-h", "er": "axr er", "hh": "hh hv", "ih": "ih ix", "l": "el l", "m": "em m", "n": "en n nx",
@@ -41,3 +42,14 @@ def test_a_sentence():
 def test_other_labels_are_refused(phone, size):
     with pytest.raises(InputError, match=f"{phone!r} is not one of TIMIT's phone labels that fold to {size}"):
         fold_phone(phone, size)
+
+
+def test_phones_of_the_cmu_dictionary():
+    known = (find_bundle("phones-en") / "alphabet.txt").read_text().split()
+    assert {cmu_phone(p) for p in PHONES_61} == {*known[-39:], None} and len(set(known[-39:])) == 39
+    for phone in PHONES_61:  # only what the set of 39 merges or has beside the dictionary differs
+        found, coarse = cmu_phone(phone), fold_phone(phone, 39)
+        assert found == {None: None, "sil": None, "dx": "T"}.get(coarse, str(coarse).upper()) or phone in ("ao", "zh")
+    assert [cmu_phone(p) for p in ("ao", "zh", "nx", "el")] == ["AO", "ZH", "N", "L"]
+    with pytest.raises(InputError, match="'AO' is not one of TIMIT's"):
+        cmu_phone("AO")

@@ -196,6 +196,12 @@ def test_sets_of_phones_and_their_times(copy, read, size, units, known):
     assert item.meta["phones"][-2][:2] == (0.1562, 0.25) and item.meta["split"] == "test"
 
 
+def test_phones_of_the_cmu_dictionary_have_no_silence(copy, read):
+    (item,) = read("timit", copy("TEST/DR1/MDAB0/SX1"), "--partial", "--phones", "cmu").items
+    assert item.units == ("T", "IH") == tuple(label for _, _, label in item.meta["phones"])
+    assert item.meta["phones"][-1][:2] == (0.1562, 0.25)
+
+
 def test_words_as_text(copy, read):
     (item,) = read("timit", copy("TRAIN/DR1/FAAA0/SX1"), "--partial", "--text", "words").items
     assert item.text == "it is" and item.meta["words"] == [(0.05, 0.25, "it"), (0.25, 0.3, "is")]

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from recognizer.alphabet import BLANK
 from recognizer.bundle import Bundle, load_bundle, save_bundle
 from recognizer.bundles import find_bundle
 from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.errors import BundleError
+from recognizer.models.outputs import label_axis
 
 _CONDITIONING = re.compile(r"encoder\.conditions\.\d+\.")
 
@@ -24,10 +26,11 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
 
     Runs that went different ways from one start often lie in one valley, and its middle makes fewer mistakes than either. Settings,
     card, and models of the decoder are those of the first bundle. What any of them was trained on, the mean was. One without the first's
-    conditioning (``model.conditioning``) counts as one whose readings between the layers have no say.
+    conditioning (``model.conditioning``) counts as one whose readings between the layers have no say; one that lacks symbols of the
+    first's alphabet has no say on them.
 
     Args:
-        bundles: two or more, with the same alphabet, features and network.
+        bundles: two or more, with the same features and network, and no symbols that the first has not.
         folder: of the new bundle.
         shares: how much each counts; None: all alike.
 
@@ -53,18 +56,34 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
 
 
 def _weights(first: Bundle, other: Bundle) -> dict[str, Tensor]:
-    """Those of ``other``, with what only the first is conditioned on: its readings, without a say."""
+    """Those of ``other`` for the first's alphabet, with what only the first is conditioned on: its readings, without a say."""
     missing = {name: tensor for name, tensor in first.weights.items() if _CONDITIONING.match(name) and name not in other.weights}
-    return {**other.weights, **{name: torch.zeros_like(tensor) if ".back." in name else tensor for name, tensor in missing.items()}}
+    found = {**other.weights, **{name: torch.zeros_like(tensor) if ".back." in name else tensor for name, tensor in missing.items()}}
+    if other.alphabet == first.alphabet:
+        return found
+    label = {symbol: number for number, symbol in enumerate((BLANK, *first.alphabet.symbols))}
+    places = torch.tensor([label[symbol] for symbol in (BLANK, *other.alphabet.symbols)])
+    for name in other.weights.keys() & first.weights.keys():
+        axis = label_axis(name)
+        if axis is not None:
+            found[name] = first.weights[name].float().index_copy(axis, places, other.weights[name].float())
+    return found
 
 
 def _check_kin(first: Bundle, other: Bundle) -> None:
-    shapes, theirs = ({name: tuple(tensor.shape) for name, tensor in _weights(first, bundle).items()} for bundle in (first, other))
-    for what, same in (
-        ("alphabet", first.alphabet == other.alphabet), ("features", first.recipe.features == other.recipe.features), ("network", shapes == theirs)
-    ):  # fmt: skip
-        if not same:
-            raise BundleError(f"{other.folder}: its {what} is not that of {first.folder}; only recognisers of one family have a mean")
+    strange = None
+    if first.alphabet.level != other.alphabet.level or not set(first.alphabet.symbols).issuperset(other.alphabet.symbols):
+        strange = "alphabet"
+    elif first.recipe.features != other.recipe.features:
+        strange = "features"
+    elif _shapes(first.weights) != _shapes(_weights(first, other)):
+        strange = "network"
+    if strange is not None:
+        raise BundleError(f"{other.folder}: its {strange} is not that of {first.folder}; only recognisers of one family have a mean")
+
+
+def _shapes(weights: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in weights.items()}
 
 
 def _unite(bundles: Sequence[Bundle]) -> Provenance:

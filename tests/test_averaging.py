@@ -68,6 +68,23 @@ def test_readings_that_only_the_first_has_keep_their_eyes_and_lose_their_say(fam
     assert "its network is not that of" in capsys.readouterr().err  # what has a say is not dropped
 
 
+def test_a_symbol_that_another_lacks_is_the_firsts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, symbols, base in (("a", "xyz", 0.0), ("b", "zx", 100.0)):
+        size = len(symbols) + 1
+        rows = base + torch.arange(size * 2.0).reshape(size, 2)
+        weights = {"output.weight": rows, "output.bias": rows[:, 0], "encoder.conditions.0.back.weight": rows.T, "w": rows[:1]}
+        weights = {key: tensor.clone() for key, tensor in weights.items()}
+        write(tmp_path, name, weights, symbols=tuple(symbols))
+    average([load_bundle(tmp_path / name) for name in "ab"], tmp_path / "mean")
+    mean = load_bundle(tmp_path / "mean")
+    assert mean.alphabet == Alphabet(("x", "y", "z"))
+    rows = torch.tensor([[50.0, 51.0], [(2 + 104) / 2, (3 + 105) / 2], [4.0, 5.0], [(6 + 102) / 2, (7 + 103) / 2]])  # blank, x, y of the first, z
+    assert torch.equal(mean.weights["output.weight"], rows) and torch.equal(mean.weights["output.bias"], rows[:, 0])
+    assert torch.equal(mean.weights["encoder.conditions.0.back.weight"], rows.T) and torch.equal(mean.weights["w"], rows[:1])
+    assert main(["average", str(tmp_path / "b"), str(tmp_path / "a"), "-o", str(tmp_path / "other")]) == 2
+    assert "its alphabet is not that of" in capsys.readouterr().err  # which would lose a symbol
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [

@@ -11,8 +11,8 @@ from recognizer.bundles import find_bundle
 from recognizer.config import Features, LineFeatures, TrainConfig
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
+from recognizer.models.outputs import label_axis
 
-_OUTPUTS = re.compile(r"(?:output|auxiliary|encoder\.conditions\.\d+\.(output|back))\.")  # one row a label; of `back` one column
 _CLEANING = ("polarity", "contrast", "crop", "deskew", "deslant")  # of pictures: what comes out is ink on paper of the same height either way
 
 
@@ -39,9 +39,8 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
         theirs = source.weights.get(name)
         if grown and _above(name, depth):
             continue
-        if layer := _OUTPUTS.match(name):
-            across = layer[1] == "back"
-            rows, their_rows = (tensor.T, None if theirs is None else theirs.T) if across else (tensor, theirs)
+        if (axis := label_axis(name)) is not None:
+            rows, their_rows = (tensor.T, None if theirs is None else theirs.T) if axis else (tensor, theirs)
             if their_rows is not None and their_rows.shape[1:] == rows.shape[1:]:
                 for label, other in shared:
                     rows[label] = their_rows[other].to(rows)

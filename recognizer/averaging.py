@@ -63,10 +63,10 @@ def _weights(first: Bundle, other: Bundle) -> dict[str, Tensor]:
         return found
     label = {symbol: number for number, symbol in enumerate((BLANK, *first.alphabet.symbols))}
     places = torch.tensor([label[symbol] for symbol in (BLANK, *other.alphabet.symbols)])
-    for name in other.weights.keys() & first.weights.keys():
-        axis = label_axis(name)
-        if axis is not None:
-            found[name] = first.weights[name].float().index_copy(axis, places, other.weights[name].float())
+    for name, tensor in other.weights.items():
+        axis, whole = label_axis(name), first.weights.get(name)
+        if axis is not None and whole is not None and tensor.shape == (*whole.shape[:axis], len(places), *whole.shape[axis + 1 :]):
+            found[name] = whole.float().index_copy(axis, places, tensor.float())
     return found
 
 

@@ -83,6 +83,9 @@ def test_a_symbol_that_another_lacks_is_the_firsts(tmp_path: Path, capsys: pytes
     assert torch.equal(mean.weights["encoder.conditions.0.back.weight"], rows.T) and torch.equal(mean.weights["w"], rows[:1])
     assert main(["average", str(tmp_path / "b"), str(tmp_path / "a"), "-o", str(tmp_path / "other")]) == 2
     assert "its alphabet is not that of" in capsys.readouterr().err  # which would lose a symbol
+    write(tmp_path, "wide", {"output.weight": torch.zeros(3, 5)}, symbols=("x", "y"))
+    assert main(["average", str(tmp_path / "a"), str(tmp_path / "wide"), "-o", str(tmp_path / "other")]) == 2
+    assert "its network is not that of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from recognizer.source import Opened, Source, SourceReader
 from recognizer.transcript import Emission
 
 READ_AHEAD = 64  # sources read and sorted by length before batches are formed; the more, the less padding
-READ_AHEAD_LINES = 192  # a line of text takes about 60 kB as it is read, a recording up to 2 MB
+READ_AHEAD_LINES = 192  # a line of text takes about 70 kB as it is read, a recording up to 2 MB
 
 
 @dataclass

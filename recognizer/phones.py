@@ -56,14 +56,11 @@ def fold_phones(phones: Iterable[str], size: int) -> list[str]:
 def cmu_phone(phone: str) -> str | None:
     """The phone of the CMU Pronouncing Dictionary, without stress, that a label of TIMIT's 61 is; None for closures, silence and the glottal stop.
 
-    As in the set of 39, but vowels and fricatives that the dictionary tells apart stay apart (``ao``, ``zh``), and the flap, for which it
-    writes T or D by the spelling, is a T, as it is more often.
+    As in the set of 39, but ``ao`` and ``zh``, which the dictionary has, stay apart, and the flap, for which it writes T or D, is taken for a T.
 
     Raises:
         InputError: it is not one of the 61.
     """
     fold_phone(phone, 61)
-    if phone in ("ao", "zh"):
-        return phone.upper()
-    coarse = fold_phone(phone, 39)
-    return None if coarse in (None, SILENCE) else "T" if coarse == "dx" else str(coarse).upper()
+    known = {"ao": "ao", "zh": "zh", "dx": "t"}.get(phone, fold_phone(phone, 39))
+    return None if known in (None, SILENCE) else str(known).upper()

@@ -45,8 +45,8 @@ def test_other_labels_are_refused(phone, size):
 
 
 def test_phones_of_the_cmu_dictionary():
-    known = (find_bundle("phones-en") / "alphabet.txt").read_text().split()
-    assert {cmu_phone(p) for p in PHONES_61} == {*known[-39:], None} and len(set(known[-39:])) == 39
+    _, *known = (find_bundle("phones-en") / "alphabet.txt").read_text().split()  # the blank comes first
+    assert {cmu_phone(p) for p in PHONES_61} == {*known, None} and len(known) == 39
     for phone in PHONES_61:  # only what the set of 39 merges or has beside the dictionary differs
         found, coarse = cmu_phone(phone), fold_phone(phone, 39)
         assert found == {None: None, "sil": None, "dx": "T"}.get(coarse, str(coarse).upper()) or phone in ("ao", "zh")

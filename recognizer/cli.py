@@ -134,6 +134,20 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     pack.add_argument("output", metavar="DIR", help="folder of the small one")
     pack.set_defaults(run=_pack)
 
+    compress = commands.add_parser("compress", help="a recogniser that computes less: its layers reduced to what they mostly answer")
+    compress.add_argument("bundle", help="folder of the recogniser")
+    compress.add_argument("manifest", help="items such as it was trained on, of which some are run through it; transcripts do not matter")
+    compress.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the reduced one")
+    help_ranks = "numbers that the input of each recurrent layer is reduced to; 0: as it is (default: all as they are)"
+    compress.add_argument("--ranks", type=_ranks, default=(), metavar="A,B,...", help=help_ranks)
+    help_ranks = "filters that the channels of each convolution are mixed from; 0: as it is (default: all as they are)"
+    compress.add_argument("--frontend-ranks", type=_ranks, default=(), metavar="A,B,...", help=help_ranks)
+    compress.add_argument("--items", type=_count, default=200, metavar="N", help="how many are run through it, drawn by chance (default 200)")
+    compress.add_argument("--seed", type=_count, default=1, metavar="N", help="of the choice of items (default 1)")
+    compress.add_argument("--threads", type=_count, default=0, metavar="N", help="CPU threads (default: all cores)")
+    compress.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    compress.set_defaults(run=_compress)
+
     average = commands.add_parser("average", help="one recogniser from several that go back to the same weights: their mean")
     average.add_argument("bundles", nargs="+", metavar="BUNDLE", help="two or more; settings and decoder are those of the first")
     average.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the mean")
@@ -191,6 +205,13 @@ def _count(word: str) -> int:
     if not word.isdecimal():
         raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of 0 or more")
     return int(word)
+
+
+def _ranks(word: str) -> tuple[int, ...]:
+    ranks = word.split(",")
+    if not all(rank.isdecimal() for rank in ranks):
+        raise argparse.ArgumentTypeError(f"{word!r} is not a list of whole numbers such as 128,192")
+    return tuple(map(int, ranks))
 
 
 def _shares(word: str) -> list[float]:
@@ -253,6 +274,12 @@ def _pack(options: argparse.Namespace) -> int:
     from recognizer.packing import pack_bundle
 
     return pack_bundle(options)
+
+
+def _compress(options: argparse.Namespace) -> int:
+    from recognizer.compressing import compress_bundle
+
+    return compress_bundle(options)
 
 
 def _average(options: argparse.Namespace) -> int:

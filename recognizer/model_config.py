@@ -36,6 +36,11 @@ def _require_convolutions(channels: tuple[int, ...], **strides: tuple[int, ...])
     require(all(c > 0 for c in channels), "channels", "must be positive")
 
 
+def _require_ranks(ranks: tuple[int, ...], layers: int, over: str) -> None:
+    require(len(ranks) in (0, layers), "ranks", f"needs one number for each {over}, or none at all")
+    require(all(rank >= 0 for rank in ranks), "ranks", "cannot be negative")
+
+
 @dataclass(frozen=True)
 class LineCnn:
     """Strided convolutions over a line image, then the maximum of each column (Retsinas et al. 2022)."""
@@ -44,10 +49,12 @@ class LineCnn:
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each 3 x 3 convolution
     time_strides: tuple[int, ...] = (2, 2, 1, 1)  # horizontal stride of each
     height_strides: tuple[int, ...] = (2, 2, 2, 2)
+    ranks: tuple[int, ...] = ()  # filters of each that its channels are mixed from (`recognizer compress`); 0, or none given: as many as channels
     dropout: float = 0.1  # whole channels, after each convolution but the first
 
     def __post_init__(self) -> None:
         _require_convolutions(self.channels, time_strides=self.time_strides, height_strides=self.height_strides)
+        _require_ranks(self.ranks, len(self.channels), "entry of channels")
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
 
 
@@ -59,11 +66,13 @@ class SpeechCnn:
     channels: tuple[int, ...] = (32, 32)
     time_strides: tuple[int, ...] = (2, 2)
     frequency_strides: tuple[int, ...] = (2, 2)
+    ranks: tuple[int, ...] = ()  # as of LineCnn
     output: int = 256  # size of the frame after the projection of all channels and bands
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
         _require_convolutions(self.channels, time_strides=self.time_strides, frequency_strides=self.frequency_strides)
+        _require_ranks(self.ranks, len(self.channels), "entry of channels")
         require(self.output > 0, "output", "must be positive")
         require(0 <= self.dropout < 1, "dropout", "must lie in [0, 1)")
 
@@ -127,6 +136,7 @@ class ModelConfig:
     recurrent: CellSettings = field(default_factory=CellSettings)
     layers: int = 3  # 0: none, behind a front-end that is an encoder of its own
     hidden: int = 250  # cells per direction
+    ranks: tuple[int, ...] = ()  # numbers that each layer's input is first reduced to (`recognizer compress`); 0, or none given: all of it
     bidirectional: bool = True
     truncate: int = 0  # frames after which the gradient is cut (truncated back-propagation through time); 0: never
     highway: bool = False  # a highway layer after every recurrent one
@@ -142,6 +152,7 @@ class ModelConfig:
         require(1 <= self.hidden <= 8192, "hidden", "must lie between 1 and 8192")
         cells = cell_names()
         require(self.cell in cells, "cell", f"{self.cell!r} is not one of {', '.join(cells)}{nearest(self.cell, cells)}")
+        _require_ranks(self.ranks, self.layers, "layer")
         require(self.truncate >= 0, "truncate", "cannot be negative")
         require(self.attention >= 0, "attention", "cannot be negative")
         width = self.hidden * (1 + self.bidirectional)

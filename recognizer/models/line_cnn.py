@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,8 @@ class LineConvolutions(nn.Module):
         sizes = pairwise((1, *config.channels))
         strides = zip(config.height_strides, config.time_strides, strict=True)
         self.layers = nn.ModuleList(
-            MaskedConvolution(inputs, outputs, (3, 3), stride, config.dropout if inputs > 1 else 0.0)
-            for (inputs, outputs), stride in zip(sizes, strides, strict=True)
+            MaskedConvolution(inputs, outputs, (3, 3), stride, config.dropout if inputs > 1 else 0.0, rank)
+            for (inputs, outputs), stride, rank in zip(sizes, strides, config.ranks or repeat(0, len(config.channels)), strict=True)
         )
         self.time_strides = config.time_strides
         self.stride = math.prod(config.time_strides)

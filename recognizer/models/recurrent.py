@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import torch
 from torch import Tensor, nn
 
@@ -26,10 +28,12 @@ class RecurrentLayer(nn.Module):
         forwards: the cell that reads ahead.
         backwards: the cell that reads from the end; None: one direction only.
         truncate: frames after which the gradient is cut; 0: never.
+        projection: what both read in place of the frames, a linear map of each to fewer numbers; None: the frames themselves.
     """
 
-    def __init__(self, forwards: Recurrence, backwards: Recurrence | None, truncate: int = 0) -> None:
+    def __init__(self, forwards: Recurrence, backwards: Recurrence | None, truncate: int = 0, projection: nn.Linear | None = None) -> None:
         super().__init__()
+        self.projection = projection
         self.forwards = forwards
         self.backwards = backwards
         self.truncate = truncate
@@ -42,6 +46,7 @@ class RecurrentLayer(nn.Module):
 
         What stands in padded frames is not defined. ``below`` are the cell states of the layer underneath, forward ones in front.
         """
+        frames = self.reduce(frames)
         parts = [None, None] if below is None else below.split(self.forwards.hidden, dim=2)
         ahead = self._run(self.forwards, frames, lengths, parts[0], gaps)
         if self.backwards is None:
@@ -53,6 +58,10 @@ class RecurrentLayer(nn.Module):
         if ahead.cells is None or back.cells is None:
             return outputs, None
         return outputs, torch.cat([ahead.cells, reverse(back.cells, lengths)], dim=2)
+
+    def reduce(self, frames: Tensor) -> Tensor:
+        """(B, T, D) -> what the cells read of it."""
+        return frames if self.projection is None else self.projection(frames)
 
     def _run(self, cell: Recurrence, frames: Tensor, lengths: Tensor, below: Tensor | None, gaps: Tensor | None) -> Pass:
         if self.truncate and frames.shape[1] > self.truncate:
@@ -79,13 +88,15 @@ class RecurrentStack(nn.Module):
     def __init__(self, inputs: int, config: ModelConfig, labels: int = 0) -> None:
         super().__init__()
         width = config.hidden * (1 + config.bidirectional)
+        sizes = [inputs] + [width] * (config.layers - 1)
         self.layers = nn.ModuleList(
             RecurrentLayer(
-                build_cell(config.cell, size, config.hidden, config.recurrent),
-                build_cell(config.cell, size, config.hidden, config.recurrent) if config.bidirectional else None,
+                build_cell(config.cell, rank or size, config.hidden, config.recurrent),
+                build_cell(config.cell, rank or size, config.hidden, config.recurrent) if config.bidirectional else None,
                 config.truncate,
+                nn.Linear(size, rank, bias=False) if rank else None,
             )
-            for size in [inputs] + [width] * (config.layers - 1)
+            for size, rank in zip(sizes, config.ranks or repeat(0, config.layers), strict=True)
         )
         self.highways = nn.ModuleList(Highway(width) for _ in range(config.layers if config.highway else 0))
         self.conditions = nn.ModuleList(Conditioning(width, labels) for _ in range(config.layers - 1 if config.conditioning else 0))
@@ -124,7 +135,7 @@ class RecurrentStack(nn.Module):
         cells = None
         for number, layer in enumerate(self.layers):
             assert isinstance(layer, RecurrentLayer)
-            done = layer.forwards(frames, lengths, None if states is None else states[number], carry=True, below=cells)
+            done = layer.forwards(layer.reduce(frames), lengths, None if states is None else states[number], carry=True, below=cells)
             after.append(done.state or ())
             cells = done.cells
             frames = self.dropout(self.highways[number](done.outputs) if len(self.highways) else done.outputs)

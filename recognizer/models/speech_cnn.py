@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,8 @@ class SpeechConvolutions(nn.Module):
         sizes = pairwise((1, *config.channels))
         strides = list(zip(config.frequency_strides, config.time_strides, strict=True))
         self.layers = nn.ModuleList(
-            MaskedConvolution(channels, outputs, (3, 3), stride, config.dropout if channels > 1 else 0.0)
-            for (channels, outputs), stride in zip(sizes, strides, strict=True)
+            MaskedConvolution(channels, outputs, (3, 3), stride, config.dropout if channels > 1 else 0.0, rank)
+            for (channels, outputs), stride, rank in zip(sizes, strides, config.ranks or repeat(0, len(config.channels)), strict=True)
         )
         bands = inputs
         for stride in config.frequency_strides:

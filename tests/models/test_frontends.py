@@ -154,3 +154,24 @@ def test_line_frames_are_the_maximum_over_rows() -> None:
 @pytest.mark.parametrize(("length", "stride", "expected"), [(0, 2, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (7, 1, 7)])
 def test_strided(length: int, stride: int, expected: int) -> None:
     assert strided(length, stride) == expected and int(strided(torch.tensor(length), stride)) == expected
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("inputs", [1, 2])
+def test_a_convolution_is_what_it_says(inputs: int, training: bool) -> None:
+    layer = randomise(MaskedConvolution(inputs, 4, (3, 3), (2, 3))).train(training)
+    lengths = torch.tensor([10, 7])
+    maps = torch.randn(2, inputs, 6, 10) * valid_frames(lengths, 10)[:, None, None, :]
+    kernels = layer.convolution.weight.detach().clone()
+    plain = functional.conv2d(maps, kernels, None, (2, 3), (1, 1)).double()
+    mask = valid_frames(strided(lengths, 3), plain.shape[3])[:, None, None, :]
+    real = plain.permute(0, 2, 3, 1)[mask[:, 0].expand(-1, plain.shape[2], -1)]  # (N, C)
+    mean, variance = (real.mean(0), real.var(0, correction=0)) if training else (layer.norm.mean.double(), layer.norm.variance.double())
+    scale = layer.norm.weight.double() / (variance + layer.norm.epsilon).sqrt()
+    wanted = ((plain - mean[:, None, None]) * scale[:, None, None] + layer.norm.bias.double()[:, None, None]).relu() * mask
+    maps.requires_grad_()
+    found, _ = layer(maps, lengths)
+    torch.testing.assert_close(found.double(), wanted, atol=1e-5, rtol=1e-5)
+    found.square().sum().backward()
+    assert layer.convolution.weight.grad is not None and maps.grad is not None
+    assert bool(layer.convolution.weight.grad.any()) and bool(maps.grad.any())

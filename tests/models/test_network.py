@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,9 @@ RECIPES = {
     "pixels, stack": line(Stack(frames=4)),
     "pixels, cnn": line(LINE_CNN),
     "pixels, cnn, not normalised": line(LINE_CNN, normalise="none"),
+    "pixels, cnn, low rank": RecipeConfig(
+        LineFeatures(height=HEIGHT), ModelConfig(replace(LINE_CNN, ranks=(0, 3, 4)), layers=2, hidden=8, ranks=(4, 6))
+    ),
     "pixels, mdlstm": RecipeConfig(LineFeatures(height=HEIGHT), ModelConfig(MDLSTM, layers=0)),
     "geometric": line(kind="geometric"),
     "geometric, stack": line(Stack(frames=2), kind="geometric"),

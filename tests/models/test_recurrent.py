@@ -102,3 +102,13 @@ def test_sizes() -> None:
     stack = RecurrentStack(3, ModelConfig(hidden=7, layers=2))
     assert stack.dim == 14 and stack(torch.zeros(2, 5, 3), torch.tensor([5, 1])).shape == (2, 5, 14)
     assert [layer.forwards.input_size for layer in stack.layers] == [3, 14]
+
+
+def test_layers_that_read_fewer_numbers_stream_as_they_run() -> None:
+    torch.manual_seed(0)
+    stack = RecurrentStack(INPUTS, ModelConfig(hidden=HIDDEN, layers=LAYERS, bidirectional=False, ranks=(2, 0, 3))).eval()
+    assert [layer.forwards.inputs for layer in stack.layers] == [2, HIDDEN, 3]  # type: ignore[union-attr]
+    frames, lengths = torch.randn(2, 9, INPUTS), torch.tensor([9, 6])
+    first, states = stack.stream(frames[:, :4], torch.tensor([4, 4]))
+    rest, _ = stack.stream(frames[:, 4:], torch.tensor([5, 2]), states)
+    torch.testing.assert_close(torch.cat([first, rest], dim=1), stack(frames, lengths), atol=1e-6, rtol=0)

@@ -79,6 +79,12 @@ class Shelf:
         assert not rest and (options.shares is None or len(options.shares) == len(options.bundles))
         self.made.add(options.output)
 
+    def compress(self, options: Any, rest: list[str], decoding: list[str]) -> None:
+        self.need(options.bundle)
+        self.need(options.manifest)
+        assert not rest and (options.ranks or options.frontend_ranks)
+        self.made.add(options.output)
+
     def lm(self, options: Any, rest: list[str], decoding: list[str]) -> None:
         files = [*options.inputs, options.interpolate, options.heldout, options.vocabulary]
         for file in (file for file in files if file is not None and not file.isdecimal()):

@@ -75,7 +75,6 @@ def prepare(
     seed: int = 1,
     name: str | None = None,
     lexicon: str | Path | None = None,
-    upper: Sequence[str] = (),
     drop: Callable[[InputError], None] | None = None,
     note: Callable[[str], None] | None = None,
     **options: Any,
@@ -87,7 +86,6 @@ def prepare(
         source: where the corpus lies, None for one that is made of nothing; ``out``: a folder, made if need be.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
         lexicon: pronouncing dictionary (:func:`~recognizer.lexicon.load_lexicon`) by which texts without units get phones.
-        upper: speakers or writers whose texts become capitals, where a transcriber wrote small letters for the capitals of a hand.
         drop: told of every file or line left out; by default they are named on stderr.
         note: told remarks; by default they go to stderr.
         options: of the corpus, spelt as on the command line with underscores; repeatable ones take a list.
@@ -102,7 +100,7 @@ def prepare(
         raise ConfigError(_unknown(corpus, known))
     plan = SplitPlan(dev, test, dev_every, seed, name)
     parsed = _parse_options(known[corpus], options)
-    parsed.lexicon, parsed.upper = Path(lexicon) if lexicon is not None else None, list(upper)
+    parsed.lexicon = Path(lexicon) if lexicon is not None else None
     source = Path(source) if source is not None else None
     return _prepare(known[corpus], source, Path(out), plan, parsed, drop or _complain, note or _remark)
 
@@ -125,8 +123,6 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--seed", type=int, default=1, help="another seed, another split (default 1)")
         splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and files that are made to the folder NAME")
         sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
-        help_upper = "speaker or writer whose texts become capitals, where small letters were transcribed for a hand's capitals; repeatable"
-        sub.add_argument("--upper", action="append", default=[], metavar="GROUP", help=help_upper)
         module.add_arguments(sub)
     choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, which knows better what to say than argparse
 
@@ -195,8 +191,6 @@ def _prepare(
     found = _unique(corpus.read(source.absolute(), options), drop)
     if options.lexicon is not None:
         found = _pronounced(found, load_lexicon(options.lexicon), drop)
-    if options.upper:
-        found = _in_capitals(list(found), options.upper, note)
     items = measure(list(found), drop)
     if not items:
         raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
@@ -240,15 +234,6 @@ def _pronounced(items: Iterable[Item], lexicon: Pronunciations, drop: Callable[[
             yield replace(item, units=pronounce(item.text, lexicon))
         except InputError as error:
             drop(InputError(f"{item.source}: {error}"))
-
-
-def _in_capitals(items: Sequence[Item], groups: Sequence[str], note: Callable[[str], None]) -> list[Item]:
-    for group in groups:
-        if (count := sum(item.group == group for item in items)) == 0:
-            note(f"--upper {group}: no item has this group{nearest(group, {item.group for item in items if item.group is not None})}")
-        else:
-            note(f"{group}: the texts of {count} items became capitals")
-    return [replace(item, text=item.text.upper()) if item.group in groups and item.text is not None else item for item in items]
 
 
 def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Callable[[str], None]) -> None:

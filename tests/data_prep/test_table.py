@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from recognizer.cli import main
-from recognizer.data.manifest import load_manifest
-from recognizer.data.preparation import prepare
 from recognizer.errors import ConfigError, InputError
 
 
@@ -106,13 +103,3 @@ def test_a_value_that_never_occurs_is_remarked(images, read, write):
 def test_a_folder_is_not_a_table(tmp_path, read):
     with pytest.raises(InputError, match="the table itself"):
         read("table", tmp_path)
-
-
-def test_a_writer_of_capitals_is_transcribed_in_capitals(images, write, capsys):
-    table = write(images / "t.tsv", "source\tgroup\ttext\nim/a.png\tw1\tété à Nîmes\nim/b.png\tw2\tcafé\nim/c.png\tw1\tL'hôtel.\n")
-    notes = []
-    prepare("table", table, images / "out", upper=["w1", "w3"], note=notes.append)
-    assert [item.text for item in load_manifest(images / "out" / "all.jsonl")] == ["ÉTÉ À NÎMES", "café", "L'HÔTEL."]
-    assert notes[0] == "w1: the texts of 2 items became capitals" and notes[1].startswith("--upper w3: no item has this group")
-    assert main(["prepare", "table", str(table), str(images / "again"), "--upper", "w2"]) == 0
-    assert [item.text for item in load_manifest(images / "again" / "all.jsonl")] == ["été à Nîmes", "CAFÉ", "L'hôtel."]

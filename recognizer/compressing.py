@@ -80,8 +80,8 @@ def _run(recognizer: Recognizer, items: Sequence[Item], progress: Progress) -> i
     """Put items through the network; how many could be used."""
     heard = 0
     for item, emission in zip(items, recognizer.emissions(item.source for item in items), strict=True):
-        if emission.error is not None:
-            progress.line(f"left out: {item.id}: {emission.error}")
+        if emission.table is None or len(emission.table) == 0:
+            progress.line(f"left out: {item.id}: {emission.error or 'silence, or a blank line'}")
             continue
         heard += 1
         progress.update(f"items: {heard}/{len(items)}")

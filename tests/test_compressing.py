@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from recognizer.bundle import load_bundle, save_bundle
 from recognizer.config import ModelConfig
@@ -93,7 +94,9 @@ def test_networks_that_cannot_be(cli, line_run, speech_run, glyphs, tones, tmp_p
 
 
 def test_items_that_cannot_be_used_are_named(cli, line_run, glyphs, tmp_path) -> None:
-    items = [replace(item, source=tmp_path / "nowhere.png") for item in load_manifest(glyphs.root / "train.jsonl")[:2]]
+    Image.new("L", (60, 20), 255).save(tmp_path / "blank.png")
+    first, second = load_manifest(glyphs.root / "train.jsonl")[:2]
+    items = [replace(first, source=tmp_path / "nowhere.png"), replace(second, source=tmp_path / "blank.png")]
     save_manifest(items, tmp_path / "gone.jsonl")
     done = cli("compress", line_run / "bundle", tmp_path / "gone.jsonl", "-o", tmp_path / "small", "--ranks", "8")
     assert done.code == 2 and sum("left out" in line for line in done.err) == 2 and "no item could be used" in done.err[-1]

@@ -125,9 +125,12 @@ def _climb(best: DecoderConfig, steps: dict[str, float], judge: _Judge, progress
 
 
 def _prune(widest: DecoderConfig, widths: Sequence[int], judge: _Judge) -> DecoderConfig:
-    """The narrowest beam, and then the fewest labels a frame, whose error is as low as that of the widest, nearly."""
-    limit = judge.error(widest) * (1 + TOLERANCE)
-    tried = (replace(widest, width=width) for width in widths)
-    narrow = next((config for config in tried if judge.error(config) <= limit), widest)
+    """The narrowest beam, and then the fewest labels a frame, whose error is as low as that of the best of the beams, nearly.
+
+    That need not be the widest: weights were looked for with a narrow one.
+    """
+    tried = [replace(widest, width=width) for width in widths]
+    limit = min(judge.error(config) for config in [widest, *tried]) * (1 + TOLERANCE)
+    narrow = next(config for config in [*tried, widest] if judge.error(config) <= limit)
     fewer = (replace(narrow, label_threshold=threshold) for threshold in LABEL_THRESHOLDS if threshold < narrow.label_threshold)
     return next((config for config in fewer if judge.error(config) <= limit), narrow)

@@ -60,3 +60,12 @@ def test_what_is_found_afresh_owes_nothing_to_the_settings_of_the_bundle(closed:
     pruning = widths.index(widest)
     assert set(widths[:pruning]) == {search}
     assert len(one.asked) == len(set(one.asked))  # nothing is decoded twice
+
+
+def test_a_wide_beam_that_reads_worse_than_a_narrow_one_is_not_what_others_are_held_against() -> None:
+    class Crooked(Bowl):
+        def errors(self, config: DecoderConfig, members: Sequence[int]) -> np.ndarray:
+            return super().errors(config, members) + 5000 * (config.width != SEARCH_WIDTH)
+
+    found = find_weights(Crooked(False, 0, 64))  # type: ignore[arg-type]
+    assert found.config.width == SEARCH_WIDTH and found.error == min(trial.error for trial in found.trials)

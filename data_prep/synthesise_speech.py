@@ -1,8 +1,10 @@
-"""Spoken stretches of any text, made by the synthesisers flite and festival (Black & Lenzo 2001; Black, Taylor & Caley 1998), with words and phones.
+"""Spoken stretches of any text, with words and phones, made by the synthesisers flite and festival (Black & Lenzo 2001; Black, Taylor & Caley
+1998) or out of an acoustic model of CMU Sphinx.
 
 Teaches a recogniser what sounds and spellings follow each other before, or beside, the recordings of a small corpus.
 Needs the program `flite` (Debian and Ubuntu: apt-get install flite) or, for voices such as `festival:kal_diphone`, `festival` and
-the package of the voice (festvox-kallpc16k, festvox-kdlpc16k, festvox-us-slt-hts).
+the package of the voice (festvox-kallpc16k, festvox-kdlpc16k, festvox-us-slt-hts), or for `sphinx:FOLDER`, where every utterance has
+a speaker of its own, a model and its dictionary (model/en-us of the package pocketsphinx on PyPI, which need not be installed).
 """
 
 from __future__ import annotations
@@ -28,18 +30,22 @@ ROUND = 400  # utterances that are planned, then spoken, each voice's together
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the voices, how many utterances and how long."""
     parser.add_argument("--voice", action="append", metavar="NAME", help=(
-        f"a voice of flite, or festival:NAME; repeatable (default: {', '.join(VOICES)})"))
+        f"a voice of flite, festival:NAME, or sphinx:FOLDER for countless voices of an acoustic model; repeatable (default: {', '.join(VOICES)})"))
     parser.add_argument("--utterances", type=int, default=2000, help="how many to speak (default 2000)")
     parser.add_argument("--words", type=int, default=9, help="most words in an utterance (default 9)")
+    parser.add_argument("--strings", action="store_true", help=(
+        "words of the text in any order, each as often (digits, say), in place of stretches"))
     parser.add_argument("--case", choices=("lower", "upper"), default="upper", help="of the transcript (default upper)")
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Speak random stretches of sentences of the text at ``source`` (a file, or a folder of .txt) into ``options.made``, each voice in turn.
+    """Speak random stretches of sentences of the text at ``source`` (a file, or a folder of .txt), or strings of its words, into ``options.made``.
+
+    Each voice speaks in turn.
 
     Raises:
-        ConfigError: flite or festival is not installed or lacks a voice.
-        InputError: no text.
+        ConfigError: flite or festival is not installed or lacks a voice, or a folder holds no acoustic model.
+        InputError: no text, or an acoustic model cannot be used.
     """
     voices = options.voice or list(VOICES)
     check_voices(voices)
@@ -47,12 +53,13 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     sentences = [words for file in files for words in _sentences(clean_text(read_text(file)))]
     if not sentences:
         raise InputError(f"{source}: holds no sentences of two words or more without digits")
+    vocabulary = sorted({word for words in sentences for word in words}) if options.strings else []
     chance = random.Random(options.seed)
     folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, options.utterances, ROUND):
         numbers = range(start, min(start + ROUND, options.utterances))
-        planned = [_plan(sentences, options.words, folder / f"{number:06d}.wav", chance) for number in numbers]
+        planned = [_plan(sentences, vocabulary, options.words, folder / f"{number:06d}.wav", chance) for number in numbers]
         said: dict[int, tuple[str, ...] | InputError] = {}
         for place, voice in enumerate(voices):
             own = [number for number in numbers if number % len(voices) == place]
@@ -63,12 +70,13 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
                 options.drop(units)
                 continue
             text = one.text.upper() if options.case == "upper" else one.text.lower()
-            group = "_".join(name_voice(voices[number % len(voices)]))
+            program, voice = name_voice(voices[number % len(voices)])
+            group = program if program == "sphinx" else f"{program}_{voice}"
             yield Item(f"{folder.name}_{number:06d}", one.path.absolute(), text=text, units=units, group=group)
 
 
-def _plan(sentences: list[list[str]], most: int, path: Path, chance: random.Random) -> Utterance:
-    words = chance.choice(sentences)
+def _plan(sentences: list[list[str]], vocabulary: list[str], most: int, path: Path, chance: random.Random) -> Utterance:
+    words = chance.choices(vocabulary, k=max(2, most)) if vocabulary else chance.choice(sentences)
     length = min(len(words), chance.randint(2, max(2, most)))
     start = chance.randrange(len(words) - length + 1)
     stretch, pitch = (chance.uniform(1 - share, 1 + share) for share in (STRETCH, PITCH))

@@ -1,4 +1,4 @@
-"""Programs that speak, and their voices: text in, a recording and its phones out."""
+"""Programs and models that speak, and their voices: text in, a recording and its phones out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from recognizer.data_prep.model_voice import load_voices, say
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.errors import ConfigError, InputError
 
@@ -45,15 +46,17 @@ class Utterance:
 
 
 def name_voice(name: str) -> tuple[str, str]:
-    """Program and voice of ``festival:VOICE``, ``flite:VOICE`` or, short for the latter, ``VOICE``.
+    """Program and voice of ``festival:VOICE``, ``sphinx:FOLDER``, ``flite:VOICE`` or, short for the latter, ``VOICE``.
 
     Raises:
         ConfigError: no such program.
     """
-    program, colon, voice = name.rpartition(":")
-    if colon and program not in ("festival", "flite"):
-        raise ConfigError(f"--voice {name}: the voices are those of flite (NAME) and of festival (festival:NAME)")
-    return program or "flite", voice
+    program, colon, voice = name.partition(":")
+    if not colon:
+        return "flite", name
+    if program not in ("festival", "flite", "sphinx"):
+        raise ConfigError(f"--voice {name}: the voices are those of flite (NAME), of festival (festival:NAME) and of acoustic models (sphinx:FOLDER)")
+    return program, voice
 
 
 def check_voices(names: Iterable[str]) -> None:
@@ -61,9 +64,13 @@ def check_voices(names: Iterable[str]) -> None:
 
     Raises:
         ConfigError: a program is not installed or lacks a voice; the message says what to install.
+        InputError: a file of an acoustic model cannot be used.
     """
     for name in names:
         program, voice = name_voice(name)
+        if program == "sphinx":
+            load_voices(voice)
+            continue
         if shutil.which(program) is None:
             raise ConfigError(f"the program {program} is not installed (Debian and Ubuntu: apt-get install {program})")
         listed = _list_flite() if program == "flite" else _list_festival()
@@ -75,6 +82,8 @@ def check_voices(names: Iterable[str]) -> None:
 def speak(name: str, utterances: Sequence[Utterance]) -> list[tuple[str, ...] | InputError]:
     """Write utterances as recordings; for each, its phones with pauses left out, or why it could not be spoken."""
     program, voice = name_voice(name)
+    if program == "sphinx":
+        return [_speak_model(voice, one) for one in utterances]
     said = [_speak_flite(voice, one) for one in utterances] if program == "flite" else _speak_festival(voice, utterances)
     return [_spell(sounds, name, one) for sounds, one in zip(said, utterances, strict=True)]
 
@@ -86,6 +95,13 @@ def _list_flite() -> set[str]:
 def _list_festival() -> set[str]:
     command = ["festival", "-b", '(format t "%l" (voice.list))']
     return set(subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip("()\n ").split())
+
+
+def _speak_model(folder: str, one: Utterance) -> tuple[str, ...] | InputError:
+    try:
+        return say(load_voices(folder), one.text, one.path, one.stretch, one.pitch)
+    except InputError as error:
+        return InputError(f"{one.path}: {error}")
 
 
 def _speak_flite(voice: str, one: Utterance) -> str | InputError:

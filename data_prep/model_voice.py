@@ -1,6 +1,6 @@
 """Voices out of an acoustic model: what recognises speech, turned round.
 
-A recogniser's Gaussians hold how hundreds of speakers pronounce each sound between its neighbours. The likeliest course of
+A recogniser's Gaussians hold how hundreds of speakers pronounce each sound between its neighbours. A likely course of
 cepstra for a row of triphones (Tokuda et al. 2000), rendered as sound, passes on what they have heard where their recordings cannot be had.
 """
 
@@ -37,7 +37,9 @@ ACCENT = (0.3, 1.2)  # how far a speaker's Gaussians are from the most frequent
 PAUSE = 0.04  # chance of one between two words
 VARIANT = 0.3  # chance that a word is pronounced in any of its ways in place of the first
 LONGEST = 6.0  # frames of a state of silence, on average
-SHAPE = 4.0  # of the gamma distribution of durations
+SHAPE = 6.0  # of the gamma distribution of a state's durations
+HURRY = 0.35  # deviation of the logarithm of a whole phone's
+SPREAD = (0.2, 1.0)  # how far what is said strays from the likeliest course
 FLOOR = 0.1  # of a variance, as a share of its mean over all Gaussians
 
 
@@ -105,6 +107,7 @@ def _plan(model: SphinxModel, words: Sequence[Sequence[str]], pace: float, chanc
     means, variances, noise = [], [], []
     for phone, mixtures, stay in _states(model, words, chance):
         name = model.phones[phone]
+        lengthened = pace * chance.lognormal(0.0, HURRY)
         for mixture, loop in zip(mixtures, stay, strict=True):
             weights = model.weights[:, :, mixture, None]
             mean = (weights * model.means[phone]).sum(axis=1)
@@ -113,11 +116,11 @@ def _plan(model: SphinxModel, words: Sequence[Sequence[str]], pace: float, chanc
             mean[0] += own * (model.means[phone, 0, chosen] - mean[0])
             variance[0] = model.variances[phone, 0, chosen]
             lasts = 1 / (1 - min(loop, 0.97))
-            frames = max(1, round(chance.gamma(SHAPE, (min(lasts, LONGEST) if name == SILENCE else lasts) * pace / SHAPE)))
+            frames = max(1, round(chance.gamma(SHAPE, (min(lasts, LONGEST) if name == SILENCE else lasts) * lengthened / SHAPE)))
             means += [mean] * frames
             variances += [np.maximum(variance, floors)] * frames
             noise += [max(breath, NOISE.get(name, 0.0 if name in PHONES else 1.0))] * frames
-    return find_trajectory(np.stack(means), np.stack(variances)), np.array(noise)
+    return find_trajectory(np.stack(means), np.stack(variances), chance, chance.uniform(*SPREAD)), np.array(noise)
 
 
 def _states(model: SphinxModel, words: Sequence[Sequence[str]], chance: np.random.Generator) -> list[tuple[int, np.ndarray, np.ndarray]]:

@@ -3,10 +3,10 @@ from __future__ import annotations
 import argparse
 from itertools import groupby
 
-import editdistance
 import numpy as np
 import pytest
 import soundfile
+from scipy.ndimage import uniform_filter1d
 
 from recognizer.data_prep import synthesise_speech
 from recognizer.data_prep.model_voice import load_voices, say
@@ -44,19 +44,18 @@ def read_synthetic(tmp_path, sounds, write):
 
 
 def test_every_phone_is_heard_in_its_turn(voices, sounds, tmp_path):
-    phones = say(voices, "yes moon sad moon", tmp_path / "0.wav", 1.0, 1.0)
+    phones = say(voices, "yes moon sad moon", tmp_path / "0.wav", 2.5, 1.0)
     assert phones[:6] == ("Y", "EH", "S", "M", "UW", "N") and phones[8:] == ("D", "M", "UW", "N")
     samples, rate = soundfile.read(tmp_path / "0.wav")
     assert rate == 16_000 and 0.19 < np.abs(samples).max() < 0.81
     cepstra = find_cepstra(samples, voices.model.scale)
     spoken = [NAMES.index(phone) for phone in phones]
-    # frames beside what was asked for, the mean over the recording taken from both; where one phone becomes another, others may be nearest
-    candidates = sorted({*spoken})
-    heard, meant = cepstra - cepstra.mean(axis=0), sounds - sounds[spoken].mean(axis=0)
-    nearest = [candidates[place] for place in np.argmin(((heard[:, None, 1:7] - meant[None, candidates, 1:7]) ** 2).sum(axis=2), axis=1)]
-    order = [phone for phone, run in groupby(nearest) if len([*run]) >= 5]
-    assert [phone for phone, _ in groupby(order)][:2] == spoken[:2]
-    assert editdistance.eval(order, spoken) <= 1
+    # a tenth of a second at a time beside what was asked for, the mean over the recording taken from both
+    candidates = [NAMES.index("SIL"), *sorted({*spoken})]
+    heard, meant = uniform_filter1d(cepstra - cepstra.mean(axis=0), 9, axis=0), sounds - sounds[spoken].mean(axis=0)
+    nearest = np.argmin(((heard[:, None, 1:7] - meant[None, candidates, 1:7]) ** 2).sum(axis=2), axis=1)
+    order = [candidates[place] for place, run in groupby(nearest) if len([*run]) >= 10]  # where one becomes another, a third may be nearest
+    assert [phone for phone, _ in groupby(order) if phone != NAMES.index("SIL")] == spoken
 
 
 def test_the_same_words_and_name_give_the_same_speaker_others_another(voices, tmp_path):

@@ -40,3 +40,15 @@ def test_certain_differences_smooth_uncertain_values():
     tight[:, 1:] = 0.01
     step = lambda variances: np.abs(np.diff(find_trajectory(means, variances)[:, 0])).max()  # noqa: E731
     assert step(tight) < 0.5 * step(loose)
+
+
+def test_drawn_courses_have_the_mean_and_covariance_of_all_that_is_known():
+    frames, chance = 6, np.random.default_rng(4)
+    means, variances = chance.normal(size=(frames, 3, 1)), chance.uniform(0.5, 2, size=(frames, 3, 1))
+    drawn = np.stack([find_trajectory(means, variances, chance)[:, 0] for _ in range(4000)])
+    columns = np.stack([differences(unit[:, None])[:, :, 0].ravel() for unit in np.eye(frames)], axis=1)
+    covariance = np.linalg.inv(columns.T @ (columns / variances.ravel()[:, None]))
+    assert np.abs(drawn.mean(axis=0) - find_trajectory(means, variances)[:, 0]).max() < 0.05
+    assert np.abs(np.cov(drawn.T) - covariance).max() < 0.06 * covariance.max()
+    halved = np.stack([find_trajectory(means, variances, chance, spread=0.5)[:, 0] for _ in range(1000)])
+    assert np.allclose(halved.std(axis=0), 0.5 * np.sqrt(np.diag(covariance)), rtol=0.15)

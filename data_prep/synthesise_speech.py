@@ -33,13 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"a voice of flite, festival:NAME, or sphinx:FOLDER for countless voices of an acoustic model; repeatable (default: {', '.join(VOICES)})"))
     parser.add_argument("--utterances", type=int, default=2000, help="how many to speak (default 2000)")
     parser.add_argument("--words", type=int, default=9, help="most words in an utterance (default 9)")
-    parser.add_argument("--strings", action="store_true", help=(
-        "words of the text in any order, each as often (digits, say), in place of stretches"))
+    parser.add_argument("--strings", metavar="WORDS", help="such as 'zero one two': spoken in any order, each as often, in place of a text")
     parser.add_argument("--case", choices=("lower", "upper"), default="upper", help="of the transcript (default upper)")
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Speak random stretches of sentences of the text at ``source`` (a file, or a folder of .txt), or strings of its words, into ``options.made``.
+    """Speak random stretches of sentences of the text at ``source`` (a file, or a folder of .txt), or strings of given words, into ``options.made``.
 
     Each voice speaks in turn.
 
@@ -49,11 +48,8 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """
     voices = options.voice or list(VOICES)
     check_voices(voices)
-    files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
-    sentences = [words for file in files for words in _sentences(clean_text(read_text(file)))]
-    if not sentences:
-        raise InputError(f"{source}: holds no sentences of two words or more without digits")
-    vocabulary = sorted({word for words in sentences for word in words}) if options.strings else []
+    vocabulary = (options.strings or "").split()
+    sentences = [] if vocabulary else _find_sentences(source)
     chance = random.Random(options.seed)
     folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +77,14 @@ def _plan(sentences: list[list[str]], vocabulary: list[str], most: int, path: Pa
     start = chance.randrange(len(words) - length + 1)
     stretch, pitch = (chance.uniform(1 - share, 1 + share) for share in (STRETCH, PITCH))
     return Utterance(" ".join(words[start : start + length]), path, stretch, pitch)
+
+
+def _find_sentences(source: Path) -> list[list[str]]:
+    files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
+    sentences = [words for file in files for words in _sentences(clean_text(read_text(file)))]
+    if not sentences:
+        raise InputError(f"{source}: holds no sentences of two words or more without digits")
+    return sentences
 
 
 def _sentences(text: str) -> Iterator[list[str]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -16,7 +17,9 @@ STREAMS = 3  # cepstra, their differences, the differences of those
 COEFFICIENTS = 13
 SILENCE = "SIL"
 STEP = 1024 * np.log(1.0001)  # of the logarithms of the mixture weights, a byte each
-PARTS = {"-feat": "1s_c_d_dd", "-svspec": "0-12/13-25/26-38", "-transform": "dct"}  # what the rest of this package takes for granted
+PARTS = {"-feat": "1s_c_d_dd", "-svspec": "0-12/13-25/26-38", "-transform": "dct", "-lifter": "22"}  # what the rest of this package takes for granted
+Parsed = TypeVar("Parsed")
+
 _MARK = 0x11223344
 _TRIPHONE = np.dtype([("sequence", "<i4"), ("matrix", "<i4"), ("position", "u1"), ("context", "u1", 3)])
 
@@ -31,12 +34,11 @@ class Position(IntEnum):
 
 
 class MelScale(NamedTuple):
-    """The filters that the cepstra are of, and by how much high ones are raised."""
+    """The filters that the cepstra are of."""
 
     filters: int
     lowest: float  # Hz
     highest: float  # Hz
-    lifter: int
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def load_sphinx_model(folder: str | Path) -> SphinxModel:
     return SphinxModel(phones, means, variances, weights, stay, sequences, triphones, scale)
 
 
-def _parse(path, read):
+def _parse(path: Path, read: Callable[[bytes], Parsed]) -> Parsed:
     try:
         return read(path.read_bytes())
     except OSError as error:
@@ -106,11 +108,11 @@ def _parse(path, read):
 def _read_scale(path: Path) -> MelScale:
     try:
         pairs = dict(line.split() for line in path.read_text("utf-8").splitlines() if line.strip())
-        found = MelScale(int(pairs["-nfilt"]), float(pairs["-lowerf"]), float(pairs["-upperf"]), int(pairs["-lifter"]))
+        found = MelScale(int(pairs["-nfilt"]), float(pairs["-lowerf"]), float(pairs["-upperf"]))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: is not a list of settings with -nfilt, -lowerf, -upperf and -lifter ({error})") from None
+        raise InputError(f"{path}: is not a list of settings with -nfilt, -lowerf and -upperf ({error})") from None
     for name, value in PARTS.items():
         if pairs.get(name) != value:
             raise InputError(f"{path}: {name} is {pairs.get(name, 'missing')}; only {value} can be used")

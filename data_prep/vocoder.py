@@ -1,11 +1,13 @@
-"""Sound of mel cepstra: pulses and noise, filtered by what the cepstra say of each frame's spectrum."""
+"""Sound of mel cepstra as CMU Sphinx makes them: pulses and noise, filtered by what the cepstra say of each frame's spectrum."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.signal import lfilter
 
+from recognizer.config import AudioFeatures
 from recognizer.data_prep.sphinx_model import COEFFICIENTS, MelScale
+from recognizer.features.spectral import cosine_transform, hertz_to_mel, mel_edges
 
 RATE = 16_000  # samples a second
 HOP = 160  # samples a frame
@@ -16,17 +18,6 @@ FULL = 32768.0
 RUMBLE = 100.0  # Hz; below there is next to nothing
 BREATH = (2500.0, 6000.0)  # Hz; between them voices turn from pulses to noise
 _HERTZ = np.arange(SIZE // 2 + 1) * RATE / SIZE
-
-
-def find_cepstra(samples: np.ndarray, scale: MelScale) -> np.ndarray:
-    """Cepstra (frames, COEFFICIENTS) of samples in [-1, 1] at 16 kHz, as CMU Sphinx makes them, noise left in."""
-    sharp = lfilter([1, -EMPHASIS], [1], samples * FULL)
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(sharp, (0, max(0, WINDOW - len(sharp)))), WINDOW)[::HOP]
-    power = np.abs(np.fft.rfft(windows * np.hamming(WINDOW), SIZE)) ** 2
-    edges = _edges(scale)
-    low, middle, high = (edges[start : start + scale.filters, None] for start in range(3))
-    filters = np.minimum((_HERTZ - low) / (middle - low), (high - _HERTZ) / (high - middle)).clip(0) * 2 / (high - low)
-    return np.log(power @ filters.T + 1e-4) @ _cosines(scale).T * _lifter(scale)
 
 
 def render(cepstra: np.ndarray, noise: np.ndarray, pitch: np.ndarray, scale: MelScale, chance: np.random.Generator) -> np.ndarray:
@@ -62,30 +53,8 @@ def render(cepstra: np.ndarray, noise: np.ndarray, pitch: np.ndarray, scale: Mel
 
 def _envelopes(cepstra: np.ndarray, scale: MelScale) -> np.ndarray:
     """Logarithms of power by frequency, (frames, SIZE // 2 + 1)."""
-    filters = cepstra / _lifter(scale) @ _cosines(scale)
-    centres, places = _mel(_edges(scale)[1:-1]), _mel(_HERTZ)
-    envelopes = np.stack([np.interp(places, centres, frame) for frame in filters])
+    mels = mel_edges(AudioFeatures(sample_rate=RATE, bins=scale.filters, low_hz=scale.lowest, high_hz=scale.highest))
+    filters = cepstra @ np.linalg.pinv(cosine_transform(scale.filters, COEFFICIENTS).numpy())
+    envelopes = np.stack([np.interp(hertz_to_mel(_HERTZ), mels[1:-1], frame) for frame in filters])
     envelopes[:, _HERTZ < RUMBLE] -= 3.0
     return envelopes + np.log(RATE / SIZE)  # the filters have an area of one over Hz, and power comes in bins
-
-
-def _edges(scale: MelScale) -> np.ndarray:
-    """Where filters begin, culminate and end, in Hz, (filters + 2,): each ends where the next but one begins."""
-    lowest, highest = _mel(np.array([scale.lowest, scale.highest]))
-    mels = np.linspace(lowest, highest, scale.filters + 2)
-    return 700 * (10 ** (mels / 2595) - 1)
-
-
-def _mel(hertz: np.ndarray) -> np.ndarray:
-    return 2595 * np.log10(1 + hertz / 700)
-
-
-def _cosines(scale: MelScale) -> np.ndarray:
-    """The orthonormal discrete cosine transform (COEFFICIENTS, filters)."""
-    rows = np.cos(np.pi * np.arange(COEFFICIENTS)[:, None] * (np.arange(scale.filters) + 0.5) / scale.filters)
-    rows[0] /= np.sqrt(2)
-    return rows * np.sqrt(2 / scale.filters)
-
-
-def _lifter(scale: MelScale) -> np.ndarray:
-    return 1 + scale.lifter / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / scale.lifter)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from recognizer.data_prep.model_voice import load_voices, say
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.errors import ConfigError, InputError
 
@@ -69,6 +68,8 @@ def check_voices(names: Iterable[str]) -> None:
     for name in names:
         program, voice = name_voice(name)
         if program == "sphinx":
+            from recognizer.data_prep.model_voice import load_voices  # and with it torch, which other voices can do without
+
             load_voices(voice)
             continue
         if shutil.which(program) is None:
@@ -98,6 +99,8 @@ def _list_festival() -> set[str]:
 
 
 def _speak_model(folder: str, one: Utterance) -> tuple[str, ...] | InputError:
+    from recognizer.data_prep.model_voice import load_voices, say
+
     try:
         return say(load_voices(folder), one.text, one.path, one.stretch, one.pitch)
     except InputError as error:

@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 
 import numpy as np
+from scipy.fft import dct
 
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.data_prep.sphinx_model import COEFFICIENTS, STREAMS
@@ -13,6 +14,8 @@ from recognizer.data_prep.sphinx_model import COEFFICIENTS, STREAMS
 NAMES = ("SIL", *sorted(PHONES))
 DENSITIES = 2
 STATES = 3
+EDGES = 700 * (10 ** (np.linspace(2595 * np.log10(1 + 130 / 700), 2595 * np.log10(1 + 6800 / 700), 27) / 2595) - 1)  # of the filters, Hz
+LIFTER = 1 + 11 * np.sin(np.pi * np.arange(COEFFICIENTS) / 22)
 SETTINGS = "-lowerf 130\n-upperf 6800\n-nfilt 25\n-transform dct\n-lifter 22\n-feat 1s_c_d_dd\n-svspec 0-12/13-25/26-38\n-cmn batch\n"
 
 
@@ -54,6 +57,17 @@ def definition(triphones: tuple[tuple[str, str, str, int, tuple[int, ...]], ...]
         context = (NAMES.index(name) for name in (phone, before, after))
         content += struct.pack("<2i4B", len(NAMES) + number, NAMES.index(phone), position, *context)
     return content + struct.pack("<i", len(sequences) * STATES) + np.array(sequences, "<u2").tobytes()
+
+
+def find_cepstra(samples: np.ndarray) -> np.ndarray:
+    """Cepstra (frames, COEFFICIENTS) of samples in [-1, 1] at 16 kHz with these settings, as CMU Sphinx makes them, noise left in."""
+    sharp = np.append(samples[:1], samples[1:] - 0.97 * samples[:-1]) * 32768
+    windows = np.lib.stride_tricks.sliding_window_view(sharp, 410)[::160] * np.hamming(410)
+    hertz = np.arange(257) * 16_000 / 512
+    low, middle, high = (EDGES[start : start + 25, None] for start in range(3))
+    filters = np.minimum((hertz - low) / (middle - low), (high - hertz) / (high - middle)).clip(0) * 2 / (high - low)
+    energies = np.log(np.abs(np.fft.rfft(windows, 512)) ** 2 @ filters.T + 1e-4)
+    return dct(energies, norm="ortho")[:, :COEFFICIENTS] * LIFTER
 
 
 def _gaussians(values: np.ndarray) -> bytes:

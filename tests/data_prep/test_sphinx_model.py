@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 def test_what_was_written_is_read(folder):
     model = load_sphinx_model(folder)
-    assert model.phones == NAMES and model.means.shape == (40, 3, 2, 13) and model.scale == (25, 130.0, 6800.0, 22)
+    assert model.phones == NAMES and model.means.shape == (40, 3, 2, 13) and model.scale == (25, 130.0, 6800.0)
     assert np.allclose(model.weights.sum(axis=1), 1) and model.weights.shape == (3, 2, 122)
     assert np.allclose(model.stay, 0.75) and model.stay.shape == (40, STATES)
 
@@ -59,6 +59,9 @@ def test_a_file_that_is_missing_cut_short_or_something_else_is_named(folder, nam
 def test_models_of_other_kinds_are_refused(folder):
     (folder / "feat.params").write_text(SETTINGS.replace("dct", "legacy"))
     with pytest.raises(InputError, match=r"feat\.params: -transform is legacy; only dct"):
+        load_sphinx_model(folder)
+    (folder / "feat.params").write_text(SETTINGS.replace("-lifter 22\n", ""))
+    with pytest.raises(InputError, match=r"feat\.params: -lifter is missing; only 22"):
         load_sphinx_model(folder)
     (folder / "feat.params").write_text(SETTINGS)
     for name in ("means", "variances"):  # half of the phones share one set

@@ -1,4 +1,4 @@
-"""What happens to line images in use: phone photographs, faint or coloured ink, ruled paper, poor scans; and paper without any writing.
+"""What happens to line images in use: phone photographs, faint or coloured ink, ruled paper, poor scans, tall crops; and paper without writing.
 
 Every change takes a grey picture, uint8 (H, W), dark ink on light paper, and a generator that decides everything; lengths are given in heights
 of the picture, so that the same distortion is as strong on a large scan as on a small one.
@@ -24,6 +24,7 @@ LOW_HEIGHT = 28  # pixels; a hand of 8 mm line spacing scanned at about 90 dpi
 FAINT_INK = (0.12, 0.25)  # density left of the ink, share
 PAPER_NOISE = 3.0  # grey levels; standard deviation of the grain of paper
 SENSOR_NOISE = 28.0  # grey levels; standard deviation, a photograph in a dim room
+NEIGHBOUR = 0.25  # heights of the line above and of the one below in a crop that is too tall
 SPECKS = 0.01  # share of the pixels that are black or white dust
 RULE_SPACING = 0.24  # heights between the fine rules of a French exercise book (2 mm); every fourth is heavy
 RULE_WIDTH = 0.018  # heights
@@ -117,6 +118,16 @@ def add_noise(grey: np.ndarray, generator: np.random.Generator) -> Image.Image:
     return Image.fromarray(noisy)
 
 
+def crop_tall(grey: np.ndarray, generator: np.random.Generator) -> Image.Image:
+    """Cut a line out of its page with the feet of the letters above and the heads of those below; they are the line's own, moved along."""
+    dark, light = np.percentile(grey, [0.5, 90])
+    inked = np.flatnonzero((grey < (dark + light) / 2).any(axis=1))
+    text = grey[inked[0] : inked[-1] + 1] if len(inked) else grey
+    depth = round(NEIGHBOUR * grey.shape[0])
+    above, below = (np.roll(text, int(generator.integers(grey.shape[1])), axis=1) for _ in range(2))
+    return Image.fromarray(np.concatenate((above[-depth:], grey, below[:depth])))
+
+
 def leave_blank(grey: np.ndarray, generator: np.random.Generator) -> Image.Image:
     """Paper of the same size and shade without any writing."""
     paper = np.full(grey.shape, np.percentile(grey, 90), np.uint8)
@@ -143,6 +154,7 @@ LINE_KINDS: dict[str, LineKind] = {
     "inverted": LineKind(invert),
     "1-bit": LineKind(threshold),
     "noisy": LineKind(add_noise),
+    "neighbours": LineKind(crop_tall),
     "blank": LineKind(leave_blank, blank=True),
     "blank-ruled": LineKind(leave_ruled, blank=True),
     "blank-photo": LineKind(photograph_blank, blank=True),

@@ -1,4 +1,4 @@
-"""What happens to recordings in use: telephones, noise, other voices, distance, wrong levels; and recordings in which nobody speaks.
+"""What happens to recordings in use: telephones, noise, other voices, distance, wrong levels, digital silence; and recordings in which nobody speaks.
 
 Every change takes samples (N,) float32 at 16 kHz, a generator that decides everything, and recordings of other people, and gives samples with
 their sample rate.
@@ -19,6 +19,7 @@ QUIET = -40.0  # dB of the gain
 OVERDRIVE = 20.0  # dB above full scale at which the peaks are cut off
 DECAY = 0.6  # seconds in which the echo of a room falls by 60 dB; a living room with bare walls
 DIRECT = 0.0  # dB of the direct sound above the echo; a speaker two metres from the microphone
+PADDING = 0.5  # seconds of digital silence on either side
 FAINT_NOISE = -60.0  # dB of full scale, RMS; a quiet room
 HUM, HUM_LEVEL, OVERTONES = 50.0, -30.0, 6  # Hz; dB of full scale, RMS; of the mains
 MUSIC_LEVEL, BEAT, NOTES = -20.0, 0.4, 3  # dB of full scale, RMS; seconds a chord; notes in a chord
@@ -85,6 +86,11 @@ def keep(samples: np.ndarray, generator: np.random.Generator, crowd: Crowd) -> S
     return samples, RATE
 
 
+def pad(samples: np.ndarray, generator: np.random.Generator, crowd: Crowd) -> Sound:
+    """Digital silence before and behind, as coders and editors leave it."""
+    return np.pad(samples, round(PADDING * RATE)), RATE
+
+
 def silence(samples: np.ndarray, generator: np.random.Generator, crowd: Crowd) -> Sound:
     """Nothing at all, as long as the recording."""
     return np.zeros(len(samples)), RATE
@@ -126,6 +132,7 @@ SOUND_KINDS: dict[str, SoundKind] = {
     "clipped": SoundKind(overdrive),
     "room": SoundKind(reverberate),
     "mp3": SoundKind(keep, suffix=".mp3"),
+    "padded": SoundKind(pad),
     "silence": SoundKind(silence, blank=True),
     "faint-noise": SoundKind(faint_noise, blank=True),
     "hum": SoundKind(hum, blank=True),

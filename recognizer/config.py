@@ -49,6 +49,8 @@ class AudioFeatures:
     energy: bool = False  # append the log energy of each frame
     deltas: int = 0  # 1: append first differences; 2: and second differences
     normalise: Literal["corpus", "utterance", "none"] = "corpus"
+    range_db: float = 0.0  # energies further below the loudest of the utterance are raised to there; 0: none are
+    least_deviation: float = 1e-3  # a dimension that varies less within an utterance is not scaled up to vary by 1 ("utterance" only)
 
     def __post_init__(self) -> None:
         require(self.sample_rate >= 1000, "sample_rate", f"{self.sample_rate} Hz is too low")
@@ -62,6 +64,8 @@ class AudioFeatures:
         require(0 <= self.low_hz < high <= nyquist, "high_hz", f"the band {self.low_hz:g}..{high:g} Hz must lie within 0..{nyquist:g} Hz")
         require(0 <= self.preemphasis < 1, "preemphasis", "must lie in [0, 1)")
         require(self.deltas in (0, 1, 2), "deltas", "must be 0, 1 or 2")
+        require(0 <= self.range_db <= 200, "range_db", "must lie between 0 (no limit) and 200")
+        require(self.least_deviation > 0, "least_deviation", "must be positive")
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,8 @@ class AudioAugment:
     noise: float = 0.0  # probability of additive noise
     noise_snr_db: tuple[float, float] = (10.0, 40.0)
     noise_colour: tuple[float, float] = (0.0, 1.0)  # exponent of its spectrum 1 / f ** colour: 0 white, 1 pink, 2 brown, like rumble
+    silence: float = 0.0  # probability of digital silence before and behind, as coders and cutters leave it
+    silence_seconds: tuple[float, float] = (0.0, 0.4)  # on either side
     reverb: float = 0.0  # probability of an echoing room
     reverb_seconds: tuple[float, float] = (0.15, 0.8)  # time in which the echo falls by 60 dB
     reverb_direct_db: tuple[float, float] = (0.0, 15.0)  # energy of the direct sound over that of the echo
@@ -129,10 +135,10 @@ class AudioAugment:
         for key in ("gain_db", "noise_snr_db", "reverb_direct_db"):
             low, high = getattr(self, key)
             require(low <= high, key, "must be a range, lower end first")
-        for key, least, most in (("noise_colour", -2.0, 3.0), ("reverb_seconds", 0.05, 5.0)):
+        for key, least, most in (("noise_colour", -2.0, 3.0), ("silence_seconds", 0.0, 5.0), ("reverb_seconds", 0.05, 5.0)):
             low, high = getattr(self, key)
             require(least <= low <= high <= most, key, f"must be a range within {least:g}..{most:g}")
-        for key in ("noise", "reverb", "telephone", "telephone_mu_law"):
+        for key in ("noise", "silence", "reverb", "telephone", "telephone_mu_law"):
             require(0 <= getattr(self, key) <= 1, key, "is a probability")
         require(self.time_masks >= 0, "time_masks", "cannot be negative")
         require(self.frequency_masks >= 0, "frequency_masks", "cannot be negative")
@@ -156,9 +162,10 @@ class LineAugment:
     noise: float = 0.0  # largest standard deviation, share of the grey range
     ruling: float = 0.0  # probability of drawn ruled lines
     bleed: float = 0.0  # probability of the reverse side (or a neighbour's ink) shining through
+    neighbours: float = 0.0  # probability that parts of the lines above and below are in the picture, which makes the text smaller
 
     def __post_init__(self) -> None:
-        for key in ("probability", "thickness", "ruling", "bleed"):
+        for key in ("probability", "thickness", "ruling", "bleed", "neighbours"):
             require(0 <= getattr(self, key) <= 1, key, "is a probability")
         for key in ("scale", "shear", "rotate_degrees", "elastic", "contrast", "blur", "noise"):
             require(getattr(self, key) >= 0, key, "cannot be negative")

@@ -6,12 +6,14 @@ import numpy as np
 from scipy import ndimage
 
 from recognizer.config import LineAugment
+from recognizer.features.line import scale_height
 from recognizer.features.ruling import draw_ruling
 from recognizer.features.warp import ink_rows, warp_line
 
 STRONGEST_DILATION = 1.2  # passes of a 3 x 3 cross; the broken part is blended in
 STRONGEST_EROSION = 0.4
 BLEED_INK = (0.08, 0.35)  # density of ink from the reverse side, share
+DEEPEST_NEIGHBOUR = 0.35  # what is seen of the line above or below, share of the height
 
 
 def augment_line(line: np.ndarray, config: LineAugment, generator: np.random.Generator) -> np.ndarray:
@@ -23,8 +25,8 @@ def augment_line(line: np.ndarray, config: LineAugment, generator: np.random.Gen
         generator: decides everything; the same state gives the same result.
 
     Returns:
-        uint8 (H, W2), a new array. W2 can be smaller than W (see :func:`recognizer.features.warp.warp_line`),
-        so a line that is barely wide enough for its text may become too narrow.
+        uint8 (H, W2), a new array. W2 can be smaller than W (see :func:`recognizer.features.warp.warp_line`; with
+        neighbours all is scaled down to H rows), so a line that is barely wide enough for its text may become too narrow.
     """
     result = np.array(line, order="C")
     if generator.uniform() >= config.probability:
@@ -33,6 +35,8 @@ def augment_line(line: np.ndarray, config: LineAugment, generator: np.random.Gen
         result = change_thickness(result, generator.uniform(-STRONGEST_EROSION, STRONGEST_DILATION))
     if config.scale or config.shear or config.rotate_degrees or config.elastic:
         result = warp_line(result, config, generator)
+    if config.neighbours and generator.uniform() < config.neighbours:
+        result = _crowd(result, generator)
     if generator.uniform() < config.ruling:
         result = draw_ruling(result, generator)
     if generator.uniform() < config.bleed:
@@ -93,6 +97,15 @@ def _let_bleed(line: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     else:
         np.maximum(result[height - depth :], neighbour[:depth], out=result[height - depth :])
     return result
+
+
+def _crowd(line: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Put the foot of a line above and the head of one below it, both made of its own ink elsewhere, as of a crop that is too tall."""
+    height, width = line.shape
+    top, bottom = ink_rows(line)
+    above, below = (min(round(generator.uniform(0, DEEPEST_NEIGHBOUR) * height), bottom - top) for _ in range(2))
+    foot, head = (np.roll(line[top:bottom], int(generator.integers(width)), axis=1) for _ in range(2))
+    return scale_height(np.concatenate((foot[bottom - top - above :], line, head[:below])), height)
 
 
 def _change_contrast(line: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:

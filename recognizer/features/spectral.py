@@ -17,7 +17,6 @@ LIFTER = 22.0  # Kaldi's and HTK's cepstral lifter
 QUIET = 0.02  # root mean square of samples; with normalise="utterance" what is quieter is brought there, lest the floor flatten it
 MOST_GAIN = 100.0
 REACH = 2  # frames on either side that a difference is taken over
-SMALLEST_DEVIATION = 1e-3  # a dimension that varies less within an utterance is not scaled up
 
 Count = TypeVar("Count", int, Tensor)
 
@@ -31,6 +30,8 @@ class SpectralFeatures(nn.Module):
     differ from Kaldi: samples stay in [-1, 1], so log energies are lower by 2 ln 32768, and energies are floored at
     ``ENERGY_FLOOR`` (``normalise="utterance"`` first lifts quiet
     recordings well above it, by at most 40 dB). A "spectrogram" keeps every bin, the zero frequency included.
+    With ``range_db`` energies are floored at so much below the loudest of the utterance too: digital silence, rounding
+    noise and bands that a recording does not reach are then alike, however deep they lie.
 
     Columns: statics (with ``energy``, the log energy of the frame before pre-emphasis as the last of them), then, with
     ``deltas``, as many first and second differences (HTK book, equation 5.16, over two frames on either side; the first
@@ -110,7 +111,8 @@ class SpectralFeatures(nn.Module):
             if self.config.normalise == "utterance":
                 level = (samples.square().sum(1, keepdim=True) / lengths.clamp(min=1)[:, None]).sqrt()
                 samples = samples * (QUIET / level.clamp(min=QUIET / MOST_GAIN)).clamp(min=1.0)
-            features = self._static(samples.unfold(1, self.window, self.hop))  # at least one frame
+            pieces = samples.unfold(1, self.window, self.hop)  # at least one frame
+            features = self._static(pieces, _real(pieces, frames))
             blocks = [features]
             for _ in range(self.config.deltas):
                 blocks.append(_difference(blocks[-1], frames))
@@ -130,11 +132,11 @@ class SpectralFeatures(nn.Module):
                 count = frames.clamp(min=1)[:, None, None]
                 features = features - features.sum(1, keepdim=True) / count
                 variance = features.masked_fill(~real, 0.0).square().sum(1, keepdim=True) / count
-                features = features / variance.sqrt().clamp(min=SMALLEST_DEVIATION)
+                features = features / variance.sqrt().clamp(min=self.config.least_deviation)
             return features.masked_fill(~real, 0.0), frames
 
-    def _static(self, pieces: Tensor) -> Tensor:
-        """Static columns (B, T, S) of the samples (B, T, window) of every frame."""
+    def _static(self, pieces: Tensor, real: Tensor) -> Tensor:
+        """Static columns (B, T, S) of the samples (B, T, window) of every frame; ``real`` (B, T, 1) says which are the utterance's."""
         pieces = pieces - pieces.mean(-1, keepdim=True)
         energy = pieces.square().sum(-1, keepdim=True)  # (B, T, 1)
         # Kaldi takes the sample before a frame's first to equal it.
@@ -144,12 +146,20 @@ class SpectralFeatures(nn.Module):
         features = spectrum.real.square() + spectrum.imag.square()  # (B, T, fft // 2 + 1)
         if self.config.kind != "spectrogram":
             features = features @ self._bank.float()  # (B, T, bins)
-        features = features.clamp(min=ENERGY_FLOOR).log()
+        features = self._log(features, real)
         if self.config.kind == "mfcc":
             features = features @ self._cosines.float()
         if self.config.energy:
-            features = torch.cat((features, energy.clamp(min=ENERGY_FLOOR).log()), dim=-1)
+            features = torch.cat((features, self._log(energy, real)), dim=-1)
         return features
+
+    def _log(self, energies: Tensor, real: Tensor) -> Tensor:
+        """Natural logarithm of energies (B, T, S), from the floor upwards."""
+        energies = energies.clamp(min=ENERGY_FLOOR)
+        if self.config.range_db > 0:
+            loudest = energies.masked_fill(~real, ENERGY_FLOOR).amax((1, 2), keepdim=True)  # (B, 1, 1)
+            energies = torch.maximum(energies, loudest * 10 ** (-self.config.range_db / 10))
+        return energies.log()
 
 
 def mel_edges(config: AudioFeatures) -> np.ndarray:

@@ -54,6 +54,15 @@ def test_scans(line) -> None:
     assert abs(noise[10].mean()) < 15 and 20 < noise[10].std() < 60
 
 
+def test_neighbours_stand_above_and_below_the_whole_line(line) -> None:
+    line[50:60] = 40  # a foot that runs through: what lies above the line ends in it
+    tall = distort("neighbours", line)
+    assert tall.shape == (120, 400) and np.array_equal(tall[20:100], line)
+    assert (tall[10:20] == 40).all() and not (tall[:10] == 40).all()
+    heads = tall[100:]
+    assert np.array_equal(np.sort(heads, axis=1), np.sort(line[20:40], axis=1))  # the same strokes elsewhere
+
+
 def test_rules_only_add_ink_and_run_through(line) -> None:
     ruled = distort("ruled", line)
     assert ruled.shape == (80, 400, 3) and (ruled <= line[:, :, None]).all()

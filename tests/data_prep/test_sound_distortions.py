@@ -42,7 +42,12 @@ def test_the_generator_decides_and_length_and_range_stay(name, voice, crowd) -> 
     before = voice.copy()
     (first, rate), (again, _) = distort(name, voice, crowd), distort(name, voice, crowd)
     assert np.array_equal(first, again) and np.array_equal(voice, before)
-    assert len(first) / rate == 1.0 and np.abs(first).max() <= 1.0 and np.isfinite(first).all()
+    assert len(first) / rate == (2.0 if name == "padded" else 1.0) and np.abs(first).max() <= 1.0 and np.isfinite(first).all()
+
+
+def test_padding_is_silent_to_the_last_bit_and_the_voice_between_it_whole(voice, crowd) -> None:
+    padded, _ = distort("padded", voice, crowd)
+    assert np.array_equal(padded[RATE // 2 : -RATE // 2], voice) and not padded[: RATE // 2].any() and not padded[-RATE // 2 :].any()
 
 
 @pytest.mark.parametrize("name", [name for name, kind in SOUND_KINDS.items() if kind.blank])

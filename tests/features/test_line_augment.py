@@ -146,6 +146,19 @@ def test_ruling_and_bleed_only_add_ink(line: np.ndarray) -> None:
         assert changed >= 55
 
 
+def test_neighbours_lie_above_and_below_and_make_the_line_smaller(line: np.ndarray) -> None:
+    seen = np.zeros(2)
+    for seed in range(40):
+        result = augment_line(line, LineAugment(probability=1, neighbours=1), np.random.default_rng(seed))
+        scale = result.shape[1] / line.shape[1]
+        assert result.shape[0] == 64 and 1 / 1.71 <= scale <= 1
+        own = np.array(Image.fromarray(line).resize((result.shape[1], round(64 * scale))))
+        best = min(np.abs(result[row : row + len(own)].astype(int) - own).mean() for row in range(64 - len(own) + 1))
+        assert best < 6  # the line is whole, between the strips
+        seen += (result[:16].max(), result[-16:].max())
+    assert (seen > 40 * 128).all()
+
+
 def test_rules_are_level_and_thin() -> None:
     empty = np.zeros((64, 800), dtype=np.uint8)
     for seed in range(60):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import librosa
 import numpy as np
@@ -169,6 +170,49 @@ def test_frames_of_tensors_and_ints_agree() -> None:
 def test_wrong_statistics_are_refused(mean: torch.Tensor, std: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"^(mean|std): "):
         SpectralFeatures(AudioFeatures()).set_statistics(mean, std)
+
+
+@pytest.mark.parametrize("config", KINDS, ids=lambda c: c.kind + str(c.deltas))
+def test_the_range_reaches_down_from_the_loudest_energy(config: AudioFeatures) -> None:
+    """The range of each utterance is its own, whatever is batched with it; what lies within it stays as it was."""
+    config = replace(config, range_db=30.0, deltas=0)
+    waves, sizes = batch([16_000, 12_345])
+    waves[0] *= torch.linspace(1e-4, 1, waves.shape[1])
+    limited, plain = (SpectralFeatures(c) for c in (config, replace(config, range_db=0.0)))
+    together, frames = limited.raw(waves, sizes)
+    theirs, _ = plain.raw(waves, sizes)
+    for i, count in enumerate(frames.tolist()):
+        alone, _ = limited.raw(waves[i : i + 1, : sizes[i]], sizes[i : i + 1])
+        torch.testing.assert_close(together[i, :count], alone[0], atol=1e-5, rtol=0)
+        if config.kind != "mfcc":  # cepstra mix the bands
+            columns = theirs[i, :count].split([limited.dim - config.energy, int(config.energy)], dim=-1)
+            expected = [c.maximum(c.amax() - 3 * math.log(10)) for c in columns if c.shape[-1]]
+            torch.testing.assert_close(alone[0], torch.cat(expected, dim=-1), atol=1e-5, rtol=0)
+            assert bool((alone[0] != theirs[i, :count]).any())
+
+
+@pytest.mark.parametrize("range_db", [0.0, 60.0])
+def test_within_a_range_digital_silence_is_as_any_other(range_db: float) -> None:
+    torch.manual_seed(0)
+    speech = torch.cat((torch.randn(1, 8_000) * 0.1, torch.zeros(1, 4_000)), dim=1)
+    rounded = speech + 1e-5 * torch.randn(1, 12_000)  # as if written with 16 bits
+    features = SpectralFeatures(AudioFeatures(range_db=range_db, normalise="utterance"))
+    silent, noisy = (features(wave, torch.tensor([12_000]))[0] for wave in (speech, rounded))
+    assert (float((silent - noisy).abs().max()) < 0.05) is (range_db > 0)
+
+
+def test_bands_that_hardly_vary_are_not_made_to() -> None:
+    """Of a recording brought up from 8 kHz the upper bands hold nothing; what varies more than the least is scaled as ever."""
+    torch.manual_seed(0)
+    size = torch.tensor([16_000])
+    low = torch.fft.irfft(torch.fft.rfft(torch.randn(1, 16_000) * torch.linspace(0.01, 1, 16_000)) * (torch.arange(8_001) < 3_900), n=16_000)
+    config = AudioFeatures(normalise="utterance", range_db=70.0)
+    default, least = (SpectralFeatures(replace(config, least_deviation=deviation))(low, size)[0][0] for deviation in (1e-3, 1.0))
+    raw = SpectralFeatures(config).raw(low, size)[0][0]
+    varying = raw.std(0, correction=0) >= 1.0
+    assert 20 < int(varying.sum()) < 70
+    torch.testing.assert_close(least[:, varying], default[:, varying])
+    torch.testing.assert_close(least[:, ~varying], (raw - raw.mean(0))[:, ~varying], atol=1e-4, rtol=0)
 
 
 def test_quiet_recordings_are_lifted_above_the_floor_where_each_is_normalised() -> None:

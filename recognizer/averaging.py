@@ -14,6 +14,7 @@ from torch import Tensor
 from recognizer.alphabet import BLANK
 from recognizer.bundle import Bundle, load_bundle, save_bundle
 from recognizer.bundles import find_bundle
+from recognizer.config import are_akin
 from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.errors import BundleError
 from recognizer.models.outputs import label_axis
@@ -30,7 +31,8 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
     first's alphabet has no say on them.
 
     Args:
-        bundles: two or more, with the same features and network, and no symbols that the first has not.
+        bundles: two or more, with the same features (pictures may be cleaned and sound dithered otherwise) and network, and no symbols
+            that the first has not.
         folder: of the new bundle.
         shares: how much each counts; None: all alike.
 
@@ -74,7 +76,7 @@ def _check_kin(first: Bundle, other: Bundle) -> None:
     strange = None
     if first.alphabet.level != other.alphabet.level or not set(first.alphabet.symbols).issuperset(other.alphabet.symbols):
         strange = "alphabet"
-    elif first.recipe.features != other.recipe.features:
+    elif not are_akin(other.recipe.features, first.recipe.features):
         strange = "features"
     elif _shapes(first.weights) != _shapes(_weights(first, other)):
         strange = "network"

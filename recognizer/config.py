@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from recognizer.calibration import Calibration
@@ -49,8 +49,7 @@ class AudioFeatures:
     energy: bool = False  # append the log energy of each frame
     deltas: int = 0  # 1: append first differences; 2: and second differences
     normalise: Literal["corpus", "utterance", "none"] = "corpus"
-    range_db: float = 0.0  # energies further below the loudest of the utterance are raised to there; 0: none are
-    least_deviation: float = 1e-3  # a dimension that varies less within an utterance is not scaled up to vary by 1 ("utterance" only)
+    dither: float = 0.0  # level of a fixed noise that is added, share of the utterance's own (root mean square)
 
     def __post_init__(self) -> None:
         require(self.sample_rate >= 1000, "sample_rate", f"{self.sample_rate} Hz is too low")
@@ -64,8 +63,7 @@ class AudioFeatures:
         require(0 <= self.low_hz < high <= nyquist, "high_hz", f"the band {self.low_hz:g}..{high:g} Hz must lie within 0..{nyquist:g} Hz")
         require(0 <= self.preemphasis < 1, "preemphasis", "must lie in [0, 1)")
         require(self.deltas in (0, 1, 2), "deltas", "must be 0, 1 or 2")
-        require(0 <= self.range_db <= 200, "range_db", "must lie between 0 (no limit) and 200")
-        require(self.least_deviation > 0, "least_deviation", "must be positive")
+        require(0 <= self.dither <= 1, "dither", "must lie in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -102,6 +100,16 @@ class StrokeFeatures:
 
 
 Features = AudioFeatures | LineFeatures | StrokeFeatures
+CLEANING = ("polarity", "contrast", "crop", "deskew", "deslant")  # of pictures: what comes out is ink on paper of the same height either way
+
+
+def are_akin(one: Features, other: Features) -> bool:
+    """Whether weights that learnt on either may go on with the other: but for how pictures are cleaned and sound is dithered, they are equal."""
+    if isinstance(one, LineFeatures) and isinstance(other, LineFeatures):
+        one = replace(one, **{key: getattr(other, key) for key in CLEANING})
+    if isinstance(one, AudioFeatures) and isinstance(other, AudioFeatures):
+        one = replace(one, dither=other.dither)
+    return one == other
 
 
 @dataclass(frozen=True)

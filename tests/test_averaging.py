@@ -88,6 +88,13 @@ def test_a_symbol_that_another_lacks_is_the_firsts(tmp_path: Path, capsys: pytes
     assert "its network is not that of" in capsys.readouterr().err
 
 
+def test_the_firsts_dither_is_the_means(family: Path) -> None:
+    dithered = replace(RECIPE, features=replace(RECIPE.features, dither=0.01))
+    write(family, "c", {"w": torch.zeros(2, 3), "mean": torch.zeros(1), "count": torch.tensor([7])}, dithered)
+    average([load_bundle(family / name) for name in "ca"], family / "mean")
+    assert load_bundle(family / "mean").recipe.features == dithered.features
+
+
 @pytest.mark.parametrize(
     ("changes", "what"),
     [

@@ -16,7 +16,9 @@ ENERGY_FLOOR = 1e-10  # of samples in [-1, 1]; no more than the rounding noise o
 LIFTER = 22.0  # Kaldi's and HTK's cepstral lifter
 QUIET = 0.02  # root mean square of samples; with normalise="utterance" what is quieter is brought there, lest the floor flatten it
 MOST_GAIN = 100.0
+DITHER = 1 << 16  # samples after which the dither repeats itself
 REACH = 2  # frames on either side that a difference is taken over
+SMALLEST_DEVIATION = 1e-3  # a dimension that varies less within an utterance is not scaled up
 
 Count = TypeVar("Count", int, Tensor)
 
@@ -24,14 +26,14 @@ Count = TypeVar("Count", int, Tensor)
 class SpectralFeatures(nn.Module):
     """Features (B, T, D) of a batch of waveforms (B, N), each as if it were alone.
 
-    Static columns follow Kaldi without dither (``compute-fbank-feats``, ``compute-mfcc-feats``): each frame loses its
+    Static columns follow Kaldi (``compute-fbank-feats``, ``compute-mfcc-feats``): each frame loses its
     mean, is pre-emphasised, weighted by the Povey window and padded to a power of two; the power spectrum is summed by
     triangles equally spaced on the HTK mel scale, 1127 ln(1 + f / 700 Hz); the natural logarithm is taken. Two things
     differ from Kaldi: samples stay in [-1, 1], so log energies are lower by 2 ln 32768, and energies are floored at
     ``ENERGY_FLOOR`` (``normalise="utterance"`` first lifts quiet
     recordings well above it, by at most 40 dB). A "spectrogram" keeps every bin, the zero frequency included.
-    With ``range_db`` energies are floored at so much below the loudest of the utterance too: digital silence, rounding
-    noise and bands that a recording does not reach are then alike, however deep they lie.
+    The noise of ``dither``, always the same, lies so far below the utterance's own level. It hides what no ear hears but a
+    logarithm makes much of: whether pauses are digital silence, how the upper bands of a recording of 8 kHz were filled.
 
     Columns: statics (with ``energy``, the log energy of the frame before pre-emphasis as the last of them), then, with
     ``deltas``, as many first and second differences (HTK book, equation 5.16, over two frames on either side; the first
@@ -51,6 +53,7 @@ class SpectralFeatures(nn.Module):
     _window: Tensor
     _bank: Tensor
     _cosines: Tensor
+    _dither: Tensor
 
     def __init__(self, config: AudioFeatures) -> None:
         """All sizes follow from ``config``; set the corpus's statistics with :meth:`set_statistics`."""
@@ -69,6 +72,8 @@ class SpectralFeatures(nn.Module):
         self.register_buffer("_window", hann.pow(0.85).float(), persistent=False)
         self.register_buffer("_bank", mel_bank(config, self.fft).float(), persistent=False)
         self.register_buffer("_cosines", cosine_transform(config.bins, config.coefficients).float(), persistent=False)
+        noise = np.random.default_rng(0).standard_normal(DITHER if config.dither else 0)
+        self.register_buffer("_dither", torch.from_numpy(noise).float(), persistent=False)
         self.register_buffer("mean", torch.zeros(self.dim))
         self.register_buffer("std", torch.ones(self.dim))
 
@@ -107,12 +112,15 @@ class SpectralFeatures(nn.Module):
             frames = self.frames(lengths)  # (B,)
             size = waveforms.shape[1]
             inside = torch.arange(size, device=waveforms.device) < lengths[:, None]  # (B, N)
-            samples = F.pad(waveforms.float().masked_fill(~inside, 0.0), (0, max(0, self.window - size)))
+            samples = waveforms.float().masked_fill(~inside, 0.0)
+            level = (samples.square().sum(1, keepdim=True) / lengths.clamp(min=1)[:, None]).sqrt()  # (B, 1)
+            if self.config.dither:
+                noise = self._dither.repeat(size // DITHER + 1)[:size]
+                samples = samples + (self.config.dither * level * noise).masked_fill(~inside, 0.0)
+            samples = F.pad(samples, (0, max(0, self.window - size)))
             if self.config.normalise == "utterance":
-                level = (samples.square().sum(1, keepdim=True) / lengths.clamp(min=1)[:, None]).sqrt()
                 samples = samples * (QUIET / level.clamp(min=QUIET / MOST_GAIN)).clamp(min=1.0)
-            pieces = samples.unfold(1, self.window, self.hop)  # at least one frame
-            features = self._static(pieces, _real(pieces, frames))
+            features = self._static(samples.unfold(1, self.window, self.hop))  # at least one frame
             blocks = [features]
             for _ in range(self.config.deltas):
                 blocks.append(_difference(blocks[-1], frames))
@@ -132,11 +140,11 @@ class SpectralFeatures(nn.Module):
                 count = frames.clamp(min=1)[:, None, None]
                 features = features - features.sum(1, keepdim=True) / count
                 variance = features.masked_fill(~real, 0.0).square().sum(1, keepdim=True) / count
-                features = features / variance.sqrt().clamp(min=self.config.least_deviation)
+                features = features / variance.sqrt().clamp(min=SMALLEST_DEVIATION)
             return features.masked_fill(~real, 0.0), frames
 
-    def _static(self, pieces: Tensor, real: Tensor) -> Tensor:
-        """Static columns (B, T, S) of the samples (B, T, window) of every frame; ``real`` (B, T, 1) says which are the utterance's."""
+    def _static(self, pieces: Tensor) -> Tensor:
+        """Static columns (B, T, S) of the samples (B, T, window) of every frame."""
         pieces = pieces - pieces.mean(-1, keepdim=True)
         energy = pieces.square().sum(-1, keepdim=True)  # (B, T, 1)
         # Kaldi takes the sample before a frame's first to equal it.
@@ -146,20 +154,12 @@ class SpectralFeatures(nn.Module):
         features = spectrum.real.square() + spectrum.imag.square()  # (B, T, fft // 2 + 1)
         if self.config.kind != "spectrogram":
             features = features @ self._bank.float()  # (B, T, bins)
-        features = self._log(features, real)
+        features = features.clamp(min=ENERGY_FLOOR).log()
         if self.config.kind == "mfcc":
             features = features @ self._cosines.float()
         if self.config.energy:
-            features = torch.cat((features, self._log(energy, real)), dim=-1)
+            features = torch.cat((features, energy.clamp(min=ENERGY_FLOOR).log()), dim=-1)
         return features
-
-    def _log(self, energies: Tensor, real: Tensor) -> Tensor:
-        """Natural logarithm of energies (B, T, S), from the floor upwards."""
-        energies = energies.clamp(min=ENERGY_FLOOR)
-        if self.config.range_db > 0:
-            loudest = energies.masked_fill(~real, ENERGY_FLOOR).amax((1, 2), keepdim=True)  # (B, 1, 1)
-            energies = torch.maximum(energies, loudest * 10 ** (-self.config.range_db / 10))
-        return energies.log()
 
 
 def mel_edges(config: AudioFeatures) -> np.ndarray:

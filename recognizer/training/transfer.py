@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from recognizer.alphabet import BLANK, Alphabet
 from recognizer.bundle import load_bundle
 from recognizer.bundles import find_bundle
-from recognizer.config import AudioFeatures, Features, LineFeatures, TrainConfig
+from recognizer.config import TrainConfig, are_akin
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 from recognizer.models.outputs import label_axis
-
-_FLOORING = ("range_db", "least_deviation")  # of sound: what lies below what is heard
-_CLEANING = ("polarity", "contrast", "crop", "deskew", "deslant")  # of pictures: what comes out is ink on paper of the same height either way
 
 
 def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Network) -> str:
@@ -23,13 +19,13 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
     Output rows go over symbol by symbol: those of symbols (and the blank) that both alphabets have are kept, the others
     stay as they were initialised. A deeper encoder may grow out of a shallower one: its first layers are the bundle's, the
     layers above and the output they feed begin anew (layer by layer, Zeyer et al. 2017). How line images are cleaned and
-    where the floor of sound lies may differ; the statistics are the bundle's all the same.
+    how sound is dithered may differ; the statistics are the bundle's all the same.
 
     Raises:
         TrainingError: the bundle has other features or another network.
     """
     source = load_bundle(find_bundle(bundle))
-    if not _same_features(source.recipe.features, config.features):
+    if not are_akin(source.recipe.features, config.features):
         raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
     ours = network.state_dict()
     labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}
@@ -64,11 +60,3 @@ def _above(name: str, depth: int) -> bool:
     """Whether a weight belongs to what stands on the first ``depth`` recurrent layers."""
     part = re.match(r"encoder\.(?:layers|highways)\.(\d+)\.", name)
     return int(part[1]) >= depth if part else name.startswith(("encoder.attention.", "output."))
-
-
-def _same_features(theirs: Features, ours: Features) -> bool:
-    if isinstance(theirs, LineFeatures) and isinstance(ours, LineFeatures):
-        theirs = replace(theirs, **{key: getattr(ours, key) for key in _CLEANING})
-    if isinstance(theirs, AudioFeatures) and isinstance(ours, AudioFeatures):
-        theirs = replace(theirs, **{key: getattr(ours, key) for key in _FLOORING})
-    return theirs == ours

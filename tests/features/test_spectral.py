@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import librosa
 import numpy as np
@@ -98,12 +97,12 @@ def test_deltas_are_torchaudios_and_librosas() -> None:
     assert SpectralFeatures(GRAVES).dim == features.shape[2] == 123 and int(frames) == features.shape[1]
 
 
-@pytest.mark.parametrize("normalise", ["corpus", "utterance", "none"])
+@pytest.mark.parametrize(("normalise", "dither"), [("corpus", 0.0), ("utterance", 0.01), ("none", 0.5)])
 @pytest.mark.parametrize("config", KINDS, ids=lambda c: c.kind + str(c.deltas))
-def test_an_item_does_not_depend_on_its_batch(config: AudioFeatures, normalise: str) -> None:
+def test_an_item_does_not_depend_on_its_batch(config: AudioFeatures, normalise: str, dither: float) -> None:
     lengths = [16_000, 1, 399, 400, 12_345, 559, 560]
     waves, sizes = batch(lengths)
-    extractor = SpectralFeatures(AudioFeatures(**{**vars(config), "normalise": normalise}))
+    extractor = SpectralFeatures(AudioFeatures(**{**vars(config), "normalise": normalise, "dither": dither}))
     extractor.set_statistics(torch.linspace(-9, 1, extractor.dim), torch.linspace(0.5, 3, extractor.dim))
     together, frames = extractor(waves, sizes)
     assert frames.tolist() == [98, 1, 1, 1, 75, 1, 2] == [extractor.frames(n) for n in lengths]
@@ -172,47 +171,28 @@ def test_wrong_statistics_are_refused(mean: torch.Tensor, std: torch.Tensor) -> 
         SpectralFeatures(AudioFeatures()).set_statistics(mean, std)
 
 
-@pytest.mark.parametrize("config", KINDS, ids=lambda c: c.kind + str(c.deltas))
-def test_the_range_reaches_down_from_the_loudest_energy(config: AudioFeatures) -> None:
-    """The range of each utterance is its own, whatever is batched with it; what lies within it stays as it was."""
-    config = replace(config, range_db=30.0, deltas=0)
-    waves, sizes = batch([16_000, 12_345])
-    waves[0] *= torch.linspace(1e-4, 1, waves.shape[1])
-    limited, plain = (SpectralFeatures(c) for c in (config, replace(config, range_db=0.0)))
-    together, frames = limited.raw(waves, sizes)
-    theirs, _ = plain.raw(waves, sizes)
-    for i, count in enumerate(frames.tolist()):
-        alone, _ = limited.raw(waves[i : i + 1, : sizes[i]], sizes[i : i + 1])
-        torch.testing.assert_close(together[i, :count], alone[0], atol=1e-5, rtol=0)
-        if config.kind != "mfcc":  # cepstra mix the bands
-            columns = theirs[i, :count].split([limited.dim - config.energy, int(config.energy)], dim=-1)
-            expected = [c.maximum(c.amax() - 3 * math.log(10)) for c in columns if c.shape[-1]]
-            torch.testing.assert_close(alone[0], torch.cat(expected, dim=-1), atol=1e-5, rtol=0)
-            assert bool((alone[0] != theirs[i, :count]).any())
+def test_dither_is_noise_at_the_level_asked_for() -> None:
+    """Features of dithered sound are those of the sum; the noise is white, repeats itself late and is the utterance's own share."""
+    waves, sizes = batch([200_000, 60_000])
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal(1 << 16)).float().repeat(4)
+    dithered, plain = (SpectralFeatures(AudioFeatures(dither=share, normalise="none")) for share in (0.1, 0.0))
+    for i, size in enumerate(sizes.tolist()):
+        wave = waves[i, :size]
+        expected, _ = plain.raw((wave + 0.1 * wave.square().mean().sqrt() * noise[:size])[None], sizes[i : i + 1])
+        torch.testing.assert_close(dithered.raw(waves, sizes)[0][i, : expected.shape[1]], expected[0], atol=1e-3, rtol=0)
+    silent = torch.zeros(1, 4_000)
+    assert torch.equal(dithered.raw(silent, sizes[:1] * 0 + 4_000)[0], plain.raw(silent, sizes[:1] * 0 + 4_000)[0])
 
 
-@pytest.mark.parametrize("range_db", [0.0, 60.0])
-def test_within_a_range_digital_silence_is_as_any_other(range_db: float) -> None:
+@pytest.mark.parametrize("dither", [0.0, 0.003])
+def test_under_dither_it_does_not_matter_how_deep_silence_and_empty_bands_are(dither: float) -> None:
     torch.manual_seed(0)
-    speech = torch.cat((torch.randn(1, 8_000) * 0.1, torch.zeros(1, 4_000)), dim=1)
-    rounded = speech + 1e-5 * torch.randn(1, 12_000)  # as if written with 16 bits
-    features = SpectralFeatures(AudioFeatures(range_db=range_db, normalise="utterance"))
-    silent, noisy = (features(wave, torch.tensor([12_000]))[0] for wave in (speech, rounded))
-    assert (float((silent - noisy).abs().max()) < 0.05) is (range_db > 0)
-
-
-def test_bands_that_hardly_vary_are_not_made_to() -> None:
-    """Of a recording brought up from 8 kHz the upper bands hold nothing; what varies more than the least is scaled as ever."""
-    torch.manual_seed(0)
-    size = torch.tensor([16_000])
-    low = torch.fft.irfft(torch.fft.rfft(torch.randn(1, 16_000) * torch.linspace(0.01, 1, 16_000)) * (torch.arange(8_001) < 3_900), n=16_000)
-    config = AudioFeatures(normalise="utterance", range_db=70.0)
-    default, least = (SpectralFeatures(replace(config, least_deviation=deviation))(low, size)[0][0] for deviation in (1e-3, 1.0))
-    raw = SpectralFeatures(config).raw(low, size)[0][0]
-    varying = raw.std(0, correction=0) >= 1.0
-    assert 20 < int(varying.sum()) < 70
-    torch.testing.assert_close(least[:, varying], default[:, varying])
-    torch.testing.assert_close(least[:, ~varying], (raw - raw.mean(0))[:, ~varying], atol=1e-4, rtol=0)
+    speech = torch.fft.irfft(torch.fft.rfft(torch.randn(1, 16_000) * 0.1) * (torch.arange(8_001) < 3_900), n=16_000)  # up to 3.9 kHz
+    speech[:, 10_000:] = 0
+    rounded = speech + 3e-6 * torch.randn(1, 16_000)  # about what 16 bits make of it
+    features = SpectralFeatures(AudioFeatures(dither=dither, normalise="utterance"))
+    silent, noisy = (features(wave, torch.tensor([16_000]))[0] for wave in (speech, rounded))
+    assert (float((silent - noisy).square().mean().sqrt()) < 0.1) is (dither > 0)
 
 
 def test_quiet_recordings_are_lifted_above_the_floor_where_each_is_normalised() -> None:

@@ -87,12 +87,12 @@ def test_pictures_may_be_cleaned_otherwise(line_run, glyphs, tmp_path) -> None:
     assert all(torch.equal(tensor, load_bundle(line_run / "bundle").weights[name]) for name, tensor in network.state_dict().items())
 
 
-def test_the_floor_of_sound_may_lie_elsewhere(speech_run, tones, tmp_path) -> None:
-    config = tones.config(tmp_path, {"features.range_db": 60.0, "features.least_deviation": 0.5})
+def test_sound_may_be_dithered_otherwise(speech_run, tones, tmp_path) -> None:
+    config = tones.config(tmp_path, {"features.dither": 0.01})
     bundle = load_bundle(speech_run / "bundle")
     network = Network(config.recipe, len(bundle.alphabet))
     start_from(str(speech_run / "bundle"), config, bundle.alphabet, network)
-    assert network.features.config.range_db == 60.0
+    assert network.features.config.dither == 0.01
     assert all(torch.equal(tensor, bundle.weights[name]) for name, tensor in network.state_dict().items())
 
 

@@ -132,6 +132,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     pack = commands.add_parser("pack", help="a bundle at half the size, for handing on")
     pack.add_argument("bundle", help="folder of the recogniser")
     pack.add_argument("output", metavar="DIR", help="folder of the small one")
+    help_features = "how sound is dithered or pictures are cleaned, if otherwise than in training: features.dither=0.003"
+    pack.add_argument("overrides", nargs="*", metavar="features.KEY=VALUE", help=help_features)
     pack.set_defaults(run=_pack)
 
     compress = commands.add_parser("compress", help="a recogniser that computes less: its layers reduced to what they mostly answer")

@@ -1,4 +1,4 @@
-"""Settings of a decoder given on a command line: ``decoder=beam decoder.lm=words.ngram``."""
+"""Settings given on a command line: of a decoder, ``decoder=beam decoder.lm=words.ngram``, and of features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from recognizer.config import DecoderConfig
+from recognizer.config import DecoderConfig, Features, are_akin
 from recognizer.errors import ConfigError, nearest
 from recognizer.strict import build, plain
 
@@ -42,10 +42,7 @@ def override_decoder(base: DecoderConfig, overrides: Iterable[str]) -> DecoderCo
         key = name.partition(".")[2] or "kind"
         if key not in values:
             raise ConfigError(f"{name}: no such key{nearest(key, values)}")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
+        value = _read(text)
         if isinstance(value, str) and key in FILES and Path(value).is_file():
             value = str(Path(value).absolute())
         if key == "second" and isinstance(value, str) and Path(value).is_dir():
@@ -55,3 +52,28 @@ def override_decoder(base: DecoderConfig, overrides: Iterable[str]) -> DecoderCo
     if chosen & {*FILES, "second"} and "kind" not in chosen:
         values["kind"] = "beam"
     return build(DecoderConfig, values, "decoder")
+
+
+def override_features(base: Features, overrides: Iterable[str]) -> Features:
+    """``base`` with some settings changed that its weights can do without: ``features.KEY=VALUE``, the value as YAML.
+
+    Raises:
+        ConfigError: an unknown key (with the nearest known one), a value that it refuses or with which other features come out.
+    """
+    values: dict[str, Any] = plain(base)
+    for override in overrides:
+        name, _, text = override.partition("=")
+        if not name.startswith("features."):
+            raise ConfigError(f"{override}: expected features.KEY=VALUE")
+        features = build(type(base), {**values, name.removeprefix("features."): _read(text)}, "features")
+        if not are_akin(base, features):
+            raise ConfigError(f"{override}: the weights were trained with other features; how sound is dithered and pictures are cleaned may change")
+        values = plain(features)
+    return build(type(base), values, "features")
+
+
+def _read(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,22 @@ def test_packing_halves_the_weights_and_reads_the_same(cli, line_run: Path, glyp
     texts = [[t.text for t in Recognizer.load(folder, threads=1).transcribe(sources)] for folder in (full.folder, small.folder)]
     assert sum(a != b for a, b in zip(*texts, strict=True)) <= 1
     assert pack(small, tmp_path / "again") == pytest.approx(sum(p.stat().st_size for p in small.folder.iterdir()), rel=0.01)
+
+
+def test_packing_changes_how_features_are_cleaned_and_nothing_else(cli, speech_run: Path, line_run: Path, tmp_path: Path) -> None:
+    assert cli("pack", speech_run / "bundle", tmp_path / "dithered", "features.dither=0.01").code == 0
+    full, small = load_bundle(speech_run / "bundle"), load_bundle(tmp_path / "dithered")
+    assert small.recipe == replace(full.recipe, features=replace(full.recipe.features, dither=0.01))
+    refused = {
+        "features.dither=2": "must lie in [0, 1]",
+        "features.dithr=0.1": "did you mean",
+        "features.bins=41": "the weights were trained with other features",
+        "dither=0.1": "expected features.KEY=VALUE",
+    }
+    for override, words in refused.items():
+        outcome = cli("pack", speech_run / "bundle", tmp_path / "none", override)
+        assert outcome.code == 2 and words in outcome.err[0] and len(outcome.err) == 1
+    assert not (tmp_path / "none").exists()
+    assert cli("pack", line_run / "bundle", tmp_path / "cleaned", "features.contrast=background", "features.deskew=true").code == 0
+    features = load_bundle(tmp_path / "cleaned").recipe.features
+    assert (features.contrast, features.deskew) == ("background", True)

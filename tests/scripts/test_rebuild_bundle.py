@@ -14,7 +14,8 @@ import yaml
 
 from recognizer.cli import build_parser
 from recognizer.composition import compose, conf_dir
-from recognizer.overrides import override_decoder, take_overrides
+from recognizer.config import AudioFeatures
+from recognizer.overrides import override_decoder, override_features, take_overrides
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "rebuild_bundle.py"
 RECIPES = sorted(path.stem.replace("_", "-") for path in (conf_dir() / "recipe").glob("*.yaml"))
@@ -94,7 +95,8 @@ class Shelf:
 
     def pack(self, options: Any, rest: list[str], decoding: list[str]) -> None:
         self.need(options.bundle)
-        assert not rest
+        assert rest == options.overrides
+        override_features(AudioFeatures(), rest)
         self.made.add(options.output)
 
     def tune(self, options: Any, rest: list[str], decoding: list[str]) -> None:

@@ -125,7 +125,7 @@ def crop_tall(grey: np.ndarray, generator: np.random.Generator) -> Image.Image:
     text = grey[inked[0] : inked[-1] + 1] if len(inked) else grey
     depth = round(NEIGHBOUR * grey.shape[0])
     above, below = (np.roll(text, int(generator.integers(grey.shape[1])), axis=1) for _ in range(2))
-    return Image.fromarray(np.concatenate((above[-depth:], grey, below[:depth])))
+    return Image.fromarray(np.concatenate((above[max(0, len(above) - depth) :], grey, below[:depth])))
 
 
 def leave_blank(grey: np.ndarray, generator: np.random.Generator) -> Image.Image:

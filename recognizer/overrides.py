@@ -60,16 +60,15 @@ def override_features(base: Features, overrides: Iterable[str]) -> Features:
     Raises:
         ConfigError: an unknown key (with the nearest known one), a value that it refuses or with which other features come out.
     """
-    values: dict[str, Any] = plain(base)
+    features = base
     for override in overrides:
         name, _, text = override.partition("=")
         if not name.startswith("features."):
             raise ConfigError(f"{override}: expected features.KEY=VALUE")
-        features = build(type(base), {**values, name.removeprefix("features."): _read(text)}, "features")
+        features = build(type(base), {**plain(features), name.removeprefix("features."): _read(text)}, "features")
         if not are_akin(base, features):
             raise ConfigError(f"{override}: the weights were trained with other features; how sound is dithered and pictures are cleaned may change")
-        values = plain(features)
-    return build(type(base), values, "features")
+    return features
 
 
 def _read(text: str) -> Any:

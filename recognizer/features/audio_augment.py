@@ -1,4 +1,4 @@
-"""Random changes of a recording: speed, tempo, room, loudness, silence, noise, telephone."""
+"""Random changes of a recording: speed, tempo, room, loudness, noise, telephone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BAND_LOW, BAND_HIGH = (0.0, 300.0), (3400.0, 4000.0)  # Hz, of the edges: from a
 def augment_audio(samples: np.ndarray, sample_rate: int, config: AudioAugment, generator: np.random.Generator) -> np.ndarray:
     """Change a recording at random, each setting drawn uniformly from its range.
 
-    In this order: speed (resampling: pitch and duration change, Ko et al. 2015), tempo (duration only), room, gain, silence
-    at both ends, noise, telephone. What would leave [-1, 1] is scaled down as a whole, never clipped. Settings that allow no change cost nothing.
+    In this order: speed (resampling: pitch and duration change, Ko et al. 2015), tempo (duration only), room, gain, noise,
+    telephone. What would leave [-1, 1] is scaled down as a whole, never clipped. Settings that allow no change cost nothing.
 
     Args:
         samples: (N,) float32 in [-1, 1].
@@ -29,7 +29,7 @@ def augment_audio(samples: np.ndarray, sample_rate: int, config: AudioAugment, g
         generator: source of chance; the same generator state gives the same result.
 
     Returns:
-        A float32 array (N',), N' = N / (speed x tempo) up to rounding and without the silence.
+        A float32 array (N',), N' = N / (speed x tempo) up to rounding.
     """
     speed, tempo, gain_db = (float(generator.uniform(*bounds)) for bounds in (config.speed, config.tempo, config.gain_db))
     if speed != 1.0:
@@ -41,9 +41,6 @@ def augment_audio(samples: np.ndarray, sample_rate: int, config: AudioAugment, g
         samples = add_reverb(samples, sample_rate, seconds, direct_db, generator)
     if gain_db != 0.0:
         samples = samples * np.float32(10 ** (gain_db / 20))
-    if config.silence > 0 and generator.random() < config.silence:
-        before, behind = (round(float(generator.uniform(*config.silence_seconds)) * sample_rate) for _ in range(2))
-        samples = np.pad(samples, (before, behind))
     if config.noise > 0 and generator.random() < config.noise:
         samples = add_noise(samples, float(generator.uniform(*config.noise_snr_db)), float(generator.uniform(*config.noise_colour)), generator)
     if config.telephone > 0 and generator.random() < config.telephone:

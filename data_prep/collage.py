@@ -3,6 +3,8 @@
 A recogniser finds the letters of a manifest's lines, which are cut out and set anew, each line in the letters of one writer and, where there
 are none, of others with a similar pen: `recognizer prepare collage TRAIN.jsonl data/collage --name collage`. For training only: a line may hold
 letters of writers from other splits.
+
+Lines in small capitals (`--capitals 0 --small-capitals 1`) are transcribed as lines in small letters: those who write so mean them.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from recognizer.data_prep.letter_cuts import Cut, cut_letters, erase_rules
 from recognizer.data_prep.letter_line import SAME, LetterLine, Style, can_compose
 from recognizer.data_prep.letter_stock import TWINS, LetterStock, sift
 from recognizer.data_prep.picture_writer import write_picture
+from recognizer.data_prep.small_capitals import SmallCapitals, shows_capitals
 from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.decoding.timing import Token
 from recognizer.errors import ConfigError, InputError
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--texts", type=Path, metavar="FILE", help="text to compose stretches of (default: the manifest's lines)")
     parser.add_argument("--words", type=int, default=WORDS, help=f"most words in a stretch of --texts (default {WORDS})")
     parser.add_argument("--capitals", type=float, default=1.0, metavar="SHARE", help="share of the lines in capitals only (default 1)")
+    parser.add_argument("--small-capitals", type=float, default=0.0, metavar="SHARE", help="share of the others in small capitals (default 0)")
     parser.add_argument("--lines", type=int, default=LINES, help=f"how many lines to compose (default {LINES})")
 
 
@@ -53,15 +57,16 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """
     from recognizer.features.chance import item_generator
 
-    if not 0 <= options.capitals <= 1:
-        raise ConfigError(f"--capitals {options.capitals:g}: must be from 0 to 1")
+    for name in ("capitals", "small_capitals"):
+        if not 0 <= getattr(options, name) <= 1:
+            raise ConfigError(f"--{name.replace('_', '-')} {getattr(options, name):g}: must be from 0 to 1")
     for name in ("lines", "words"):
         if getattr(options, name) < 1:
             raise ConfigError(f"--{name} {getattr(options, name)}: must be at least 1")
     items = [item for item in load_manifest(source) if item.text]
     texts = Texts(items, options.texts, options.words)
     tokens = get_tokens(options, "line", items)
-    stock = gather(items, tokens, _wanted(texts.letters(), options.capitals), options)
+    stock = gather(items, tokens, _wanted(texts.letters(), options.capitals, options.small_capitals), options)
     writers = [writer for writer in stock.writers if options.capitals == 0 or stock.capitals_of(writer) >= OWN] or list(stock.writers)
     if not writers:
         raise InputError(f"{source}: not one letter could be cut out of its lines")
@@ -69,9 +74,11 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.lines):
         generator = item_generator(options.seed, 0, f"{CORPUS}_{number + 1:06d}")  # the same lines under any name
-        text = texts.draw(stock, generator.random() < options.capitals, generator)
+        capitals = generator.random() < options.capitals
+        small = SmallCapitals.draw(generator.random) if not capitals and generator.random() < options.small_capitals else None
+        text = texts.draw(stock, capitals, small, generator)
         writer = writers[number % len(writers)]
-        grey = LetterLine(stock, writer, Style.draw(generator), generator).compose(text)
+        grey = LetterLine(stock, writer, Style.draw(generator), generator).compose(text, small)
         path = folder / f"{number + 1:06d}.png"
         write_picture(path, Image.fromarray(grey))
         yield Item(f"{folder.name}_{path.stem}", path.absolute(), text=text, width=grey.shape[1], group=writer, meta={"kind": "text"})
@@ -114,8 +121,8 @@ class Texts:
         """All that may be drawn."""
         return set("".join(self.lines or self.words))
 
-    def draw(self, stock: LetterStock, capitals: bool, generator: np.random.Generator) -> str:
-        """One that the stock has letters for.
+    def draw(self, stock: LetterStock, capitals: bool, small: SmallCapitals | None, generator: np.random.Generator) -> str:
+        """One that the stock has letters for; one for small capitals has a capital beside a small letter, so that they can be told.
 
         Raises:
             InputError: none was found.
@@ -127,15 +134,15 @@ class Texts:
                 start = int(generator.integers(len(self.words)))
                 text = " ".join(self.words[start : start + int(generator.integers(1, self.most + 1))])
             text = text.upper() if capitals else text
-            if text and can_compose(text, stock):
+            if text and can_compose(small.rewrite(text) if small else text, stock) and (small is None or shows_capitals(text)):
                 return text
         raise InputError(f"{self.source or 'the manifest'}: letters for most of the texts are missing; take more lines or other texts")
 
 
-def _wanted(letters: set[str], capitals: float) -> set[str]:
+def _wanted(letters: set[str], capitals: float, small_capitals: float = 0.0) -> set[str]:
     """What is worth cutting out: the letters to be written, bare ones, accents and twins included."""
     large = {letter for small in letters for letter in small.upper()}
-    needed = (large if capitals else set()) | (letters if capitals < 1 else set())
+    needed = (large if capitals or small_capitals else set()) | (letters if capitals < 1 else set())
     needed |= {SAME[letter] for letter in needed if letter in SAME}
     parts = {part for letter in needed for part in _split(letter)}
     return (needed | parts | {TWINS[letter] for letter in parts if letter in TWINS}) - {" "}

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from recognizer.data_prep.small_capitals import SmallCapitals
 from recognizer.errors import InputError
 
 Style = Literal["printed", "handwritten"]
@@ -39,6 +40,8 @@ class Hand:
             raise InputError(f"{font}: cannot be opened as a font ({error})") from None
         assert isinstance(loaded, ImageFont.FreeTypeFont)  # Pillow's wheels have FreeType
         self.font = loaded
+        self.small: SmallCapitals | None = None
+        self.low = loaded  # the font of small capitals
         self._absent = {bytes(self.font.getmask(MISSING)), b""}
         self._covered: dict[str, bool] = {" ": True}
         self.spacing = chance.uniform(0.0, 0.12) * size  # pixels between letters
@@ -71,34 +74,51 @@ class Hand:
         self.gap = (self.spacing + chance.uniform(0.2, 1.0) * size) / max(1.0, self.font.getlength(" "))
         self.width = chance.uniform(0.8, 1.8)
 
+    def write_small_capitals(self, chance: random.Random) -> None:
+        """Write small capitals, letter by letter.
+
+        Args:
+            chance: decides how, and how far apart, as in :meth:`write_capitals`.
+        """
+        self.write_capitals(chance)
+        self.spacing = self.spacing or chance.uniform(*TRACKING) * self.font.size  # words are not written in one piece
+        self.small = SmallCapitals.draw(chance.random)
+        self.low = self.font.font_variant(size=self.font.size * self.small.height)
+
     def draw(self, text: str) -> Image.Image:
         """An 8-bit grey image of the text."""
         return self._print(text) if self.style == "printed" else self._write(text)
 
+    def _letter(self, letter: str) -> tuple[str, ImageFont.FreeTypeFont]:
+        """What is drawn for a letter, and in which font."""
+        written = self.small.replace(letter) if self.small else letter
+        return written, self.font if written == letter else self.low
+
     def _print(self, text: str) -> Image.Image:
         ascent, descent = self.font.getmetrics()
         height, margin = ascent + descent + 8, ascent
-        width = round(sum(self.font.getlength(letter) + self.spacing for letter in text)) + 2 * margin
+        letters = [self._letter(letter) for letter in text]
+        width = round(sum(font.getlength(letter) + self.spacing for letter, font in letters)) + 2 * margin
         image = Image.new("L", (width, height), self.paper)
         pen, place = ImageDraw.Draw(image), float(margin)
-        for letter in text:
-            pen.text((place, 4), letter, font=self.font, fill=self.ink)
-            place += self.font.getlength(letter) + self.spacing
+        for letter, font in letters:
+            pen.text((place, 4 + ascent), letter, font=font, fill=self.ink, anchor="ls")
+            place += font.getlength(letter) + self.spacing
         return self._slanted(image, self.paper)
 
     def _write(self, text: str) -> Image.Image:
         chance, size = self.chance, self.font.size
-        pieces = text.split(" ") if self.spacing == 0 else list(text)
+        pieces = [(word, self.font) for word in text.split(" ")] if self.spacing == 0 else [self._letter(letter) for letter in text]
         space = self.font.getlength(" ") * self.gap
         margin = 2 * size
-        widths = [self.font.getlength(piece) for piece in pieces]
+        widths = [font.getlength(piece) for piece, font in pieces]
         ink = Image.new("L", (round(sum(widths) + len(pieces) * (space + size) + 2 * margin), round(4 * size)), 0)
         pen, place, drift = ImageDraw.Draw(ink), float(margin), 0.0
         base = 2.5 * size  # with room above and below for letters that leave their box
-        for piece, width in zip(pieces, widths, strict=True):
+        for (piece, font), width in zip(pieces, widths, strict=True):
             drift = 0.8 * drift + chance.gauss(0.0, self.wobble if self.spacing == 0 else self.wobble / 2)
             if piece != " ":
-                pen.text((place, base + drift), piece, font=self.font, fill=255, anchor="ls", stroke_width=self.pen)
+                pen.text((place, base + drift), piece, font=font, fill=255, anchor="ls", stroke_width=self.pen)
             if self.spacing == 0:
                 place += width + space * chance.uniform(0.8, 1.4)
             else:

@@ -12,6 +12,7 @@ from PIL import Image, ImageFilter
 from recognizer.data_prep.accents import BELOW, SHAPES, draw_accent
 from recognizer.data_prep.letter_cuts import Cut
 from recognizer.data_prep.letter_stock import LetterStock, Writer
+from recognizer.data_prep.small_capitals import SmallCapitals
 
 SAME = {"\u2019": "'", "\u2018": "'", "\u201c": '"', "\u201d": '"', "\u2013": "-", "\u2014": "-"}  # signs that people write alike
 CAPITAL = (28.0, 44.0)  # pixels; height of capitals
@@ -80,30 +81,36 @@ class LetterLine:
         self.lenders: dict[str, tuple[str, Sequence[Cut]]] = {}
         self.placed: list[tuple[np.ndarray, float, float]] = []  # ink, its left edge, its lower edge over the base line; pixels
 
-    def compose(self, text: str) -> np.ndarray:
+    def compose(self, text: str, small: SmallCapitals | None = None) -> np.ndarray:
         """The line as a picture, uint8 grey (H, W), dark ink on light paper.
+
+        Args:
+            text: what it says.
+            small: how its small letters are written as small capitals, if they are.
 
         Raises:
             KeyError: a letter can neither be had nor made (:func:`can_compose`).
         """
         style, generator = self.style, self.generator
-        even = text == text.upper()
+        even = 1.0 if small or text == text.upper() else None
         self.placed, place = [], 0.0
         for letter in text:
             if letter == " ":
                 place += (style.gap + 0.8 * style.tracking) * style.capital * generator.uniform(0.8, 1.3)
                 continue
-            place = self._set(_known(letter, self.stock), place, even)
+            written = small.replace(letter) if small else letter
+            height = even if written == letter or small is None else small.height
+            place = self._set(_known(written, self.stock), place, None if written.islower() else height)
             place += style.tracking * max(0.2, 1 + generator.normal(0, style.uneven)) * style.capital
         return self._lay_on_paper(self._draw())
 
-    def _set(self, letter: str, place: float, even: bool) -> float:
-        """Put down a letter with its left edge at ``place``; where it ends."""
+    def _set(self, letter: str, place: float, level: float | None) -> float:
+        """Put down a letter with its left edge at ``place``, ``level`` heights of a capital high or as it was written; where it ends."""
         apart = None if self.stock.has(letter) else _take_apart(letter, self.stock)
         if apart is not None:
             letter = apart[0]
         cut, writer = self._choose(letter)
-        picture, rise, scale = self._size(letter, cut, writer, even)
+        picture, rise, scale = self._size(letter, cut, writer, level)
         rise += self.generator.normal(0, self.style.wobble) * self.style.capital
         self.placed.append((picture, place, rise))
         end = place + picture.shape[1]
@@ -111,15 +118,15 @@ class LetterLine:
             self._set_accent(apart[1], (place + end) / 2, rise, picture.shape[0], cut.stroke * scale)
         return end
 
-    def _size(self, letter: str, cut: Cut, writer: Writer, even: bool) -> tuple[np.ndarray, float, float]:
+    def _size(self, letter: str, cut: Cut, writer: Writer, level: float | None) -> tuple[np.ndarray, float, float]:
         """The picture of a letter at its size, how far its lower edge lies over the base line, and the scale, pixels a pixel."""
         style = self.style
         scale = style.capital / (writer.capital * cut.body)
         height, bottom = cut.picture.shape[0], cut.rise
-        if even and letter.isalnum():
+        if level is not None and letter.isalnum():
             standing = max(0.5 * height, height + min(0.0, bottom))  # without what hangs below the base line
             wanted = style.figures if letter.isdigit() else ACCENTED if unicodedata.decomposition(letter) else 1.0
-            scale = wanted * style.capital / standing
+            scale = level * wanted * style.capital / standing
             bottom = float(np.clip(bottom * scale, FLOAT[0] * style.capital, FLOAT[1] * style.capital)) / scale
         scale *= max(0.5, 1 + self.generator.normal(0, style.sizes))
         width = max(1, round(cut.picture.shape[1] * scale * style.width * max(0.7, 1 + self.generator.normal(0, style.sizes))))
@@ -132,7 +139,7 @@ class LetterLine:
         away = style.capital * generator.uniform(0.03, 0.25)
         if self.stock.has(mark) and not style.dotted and mark not in BELOW:
             cut, writer = self._choose(mark)
-            picture, _, _ = self._size(mark, cut, writer, False)
+            picture, _, _ = self._size(mark, cut, writer, None)
         else:
             picture = draw_accent(mark, size, stroke, style.dotted, generator)
         left = middle - picture.shape[1] / 2 + generator.normal(0, 0.08) * style.capital

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.hand import Hand
+from recognizer.data_prep.small_capitals import shows_capitals
 from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.errors import InputError
 
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lines", type=int, default=1000, help="how many lines to draw (default 1000)")
     parser.add_argument("--words", type=int, default=4, help="most words in a line (default 4)")
     parser.add_argument("--capitals", type=float, default=0.0, metavar="SHARE", help="share of hands with capitals only, mostly spaced (default 0)")
+    parser.add_argument("--small-capitals", type=float, default=0.0, metavar="SHARE", help="share of the other hands with small capitals (default 0)")
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
@@ -50,6 +52,10 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     capitals = {hand for hand in range(options.hands) if options.capitals and chance.random() < options.capitals}
     for hand in sorted(capitals):
         hands[hand].write_capitals(random.Random(f"{options.seed} {hand}"))  # so that the others are the same whoever writes capitals
+    for number, hand in enumerate(hands):
+        own = random.Random(f"{options.seed} {number} small")
+        if number not in capitals and own.random() < options.small_capitals:
+            hand.write_small_capitals(own)
     folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.lines):
@@ -76,6 +82,6 @@ def _stretch(words: list[str], hand: Hand, chance: random.Random, most: int, cap
         start = chance.randrange(len(words))
         text = " ".join(words[start : start + chance.randint(1, most)])
         text = text.upper() if capitals else text
-        if hand.covers(text):
+        if hand.covers(hand.small.rewrite(text) if hand.small else text) and (hand.small is None or shows_capitals(text)):
             return text
     raise InputError(f"{hand.font.path}: has no glyphs for most of the text; leave the font out")

@@ -67,15 +67,27 @@ def test_share_of_capitals_and_the_seed(lines: tuple[Path, Path], tmp_path: Path
         assert Path(one.source).read_bytes() == Path(two.source).read_bytes()
 
 
+def test_small_capitals_say_what_small_letters_say(lines: tuple[Path, Path], tmp_path: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("Ce bec bad Elan")
+    items = compose(lines, tmp_path / "out", lines=16, capitals=0.0, small_capitals=1.0, texts=texts, words=3)
+    assert all(set((item.text or "").split()) <= {"Ce", "bec", "bad", "Elan"} for item in items)
+    assert all("C" in (item.text or "") or "E" in (item.text or "") for item in items)  # without a taller one they would be capitals
+    assert len({item.text for item in items}) > 2
+
+
 def test_what_is_cut_out_depends_on_what_is_written() -> None:
     assert collage._wanted(set("aé"), 1.0) == {"A", "E", "É", "\u0301"}
     assert collage._wanted(set("oé"), 0.5) == {"O", "o", "E", "e", "É", "é", "\u0301"}
+    assert collage._wanted(set("o"), 0.0) == {"o"} and collage._wanted(set("a"), 0.0, 0.5) == {"a", "A"}
     assert collage._wanted(set("\u2019"), 1.0) == {"\u2019", "'"}
 
 
 def test_wrong_settings_and_files_are_named(lines: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--capitals 2"):
         compose(lines, tmp_path / "out", capitals=2.0)
+    with pytest.raises(ConfigError, match="--small-capitals -1"):
+        compose(lines, tmp_path / "out", small_capitals=-1.0)
     with pytest.raises(ConfigError, match="--lines 0"):
         compose(lines, tmp_path / "out", lines=0)
     texts = tmp_path / "texts.txt"

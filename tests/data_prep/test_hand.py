@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from recognizer.data_prep.hand import MISSING, Hand
+from recognizer.data_prep.hand import MISSING, Hand, Style
 
 
 def ink(hand: Hand, text: str) -> np.ndarray:
@@ -40,6 +40,21 @@ def test_same_chance_same_lines() -> None:
 def test_letters_that_a_font_lacks_are_known() -> None:
     hand = Hand(random.Random(0), None)
     assert hand.covers("abc XYZ 123") and not hand.covers("abc " + MISSING) and not hand.covers("\u4e2d")
+
+
+@pytest.mark.parametrize("style", ["printed", "handwritten"])
+def test_small_capitals_are_lower_than_capitals(style: Style) -> None:
+    def height(hand: Hand, text: str) -> int:
+        rows, _ = np.nonzero(ink(hand, text) > 0.5)
+        return int(np.ptp(rows)) + 1
+
+    hand = Hand(random.Random(5), None, style)
+    hand.slant, usual = 0.0, height(hand, "HHH")
+    hand.write_small_capitals(random.Random(1))
+    assert hand.small is not None and hand.spacing > 0
+    low = next(letter for letter in "hkl" if letter not in hand.small.kept)
+    assert height(hand, low * 3) == pytest.approx(hand.small.height * height(hand, low.upper() * 3), abs=3)
+    assert height(hand, "HHH") == pytest.approx(usual, abs=2)
 
 
 def test_people_who_write_capitals_set_letters_apart_low_and_wide() -> None:

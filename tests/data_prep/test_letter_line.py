@@ -12,6 +12,7 @@ from scipy import ndimage
 from recognizer.data_prep.letter_cuts import Cut
 from recognizer.data_prep.letter_line import LetterLine, Style, can_compose
 from recognizer.data_prep.letter_stock import LetterStock
+from recognizer.data_prep.small_capitals import SmallCapitals
 
 PLAIN = Style(
     capital=40.0, tracking=0.3, gap=1.0, uneven=0.0, wobble=0.0, sizes=0.0, figures=1.0, width=1.0, slope=0.0, dotted=False, rule=None,
@@ -44,6 +45,16 @@ def test_capitals_have_one_height_and_stand_on_one_line() -> None:
     assert np.ptp([bottom for _, bottom, _, _ in found]) <= 2
     gaps = [after[2] - before[3] for before, after in pairwise(found)]
     assert gaps == pytest.approx([0.3 * 40] * 3, abs=2)
+
+
+def test_small_capitals_are_lower_than_those_that_are_meant() -> None:
+    line = LetterLine(stock(), "w", PLAIN, np.random.default_rng(0))
+    found = boxes(line.compose("Aec1", SmallCapitals(0.6)))
+    assert [bottom - top for top, bottom, _, _ in found] == pytest.approx([40, 24, 24, 40], abs=2)
+    assert np.ptp([bottom for _, bottom, _, _ in found]) <= 2
+    capital, kept, low = (bottom - top for top, bottom, _, _ in boxes(line.compose("Aae", SmallCapitals(0.9, frozenset("a")))))
+    written = 20 / 31.5 * 40  # the small a beside the median of the writer's capitals
+    assert (capital, kept, low) == pytest.approx((40, written, 36), abs=2)
 
 
 def test_words_are_further_apart_than_letters() -> None:

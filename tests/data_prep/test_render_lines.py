@@ -13,8 +13,8 @@ from recognizer.features.image_file import load_image
 
 
 def options(tmp_path, **changes):
-    settings = {"font": None, "style": "printed", "hands": render_lines.HANDS, "lines": 30, "words": 3, "capitals": 0.0, "seed": 1}
-    return argparse.Namespace(**{"made": tmp_path / "out", **settings, **changes})
+    settings = {"font": None, "style": "printed", "hands": render_lines.HANDS, "lines": 30, "words": 3, "capitals": 0.0, "small_capitals": 0.0}
+    return argparse.Namespace(**{"made": tmp_path / "out", "seed": 1, **settings, **changes})
 
 
 def test_transcripts_are_stretches_of_the_text_and_images_hold_ink(tmp_path):
@@ -90,6 +90,17 @@ def test_a_folder_of_texts_and_one_of_fonts(tmp_path):
     (tmp_path / "fonts").mkdir()
     with pytest.raises(InputError, match="fonts: holds no fonts"):
         list(render_lines.read(texts, options(tmp_path, font=[tmp_path / "fonts"])))
+
+
+def test_some_hands_write_small_capitals_which_are_small_letters_in_the_transcript(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("the Quick brown Fox jumps Over a lazy Dog")
+    items = list(render_lines.read(text, options(tmp_path, hands=40, lines=120, small_capitals=0.5, style="handwritten")))
+    words = set(text.read_text().split())
+    assert all(set(item.text.split()) <= words for item in items)
+    usual = list(render_lines.read(text, options(tmp_path, made=tmp_path / "usual", hands=40, lines=120, style="handwritten")))
+    lower = {item.group for item in usual if item.text.islower()}
+    assert len(lower - {item.group for item in items if item.text.islower()}) > 8  # of hands that only a capital tells from capitals
 
 
 def test_hands_of_small_letters_are_the_same_whoever_writes_capitals(tmp_path, monkeypatch):

@@ -2,6 +2,9 @@
 
 Every string is of one speaker, and every recording is used equally often: shuffled packs of a speaker's recordings are laid end to
 end and cut into strings. `recognizer prepare connected-digits FREE_SPOKEN_DIGIT data/strings --dev-speaker nicolas`.
+
+Some of the speakers' recordings begin and end where their sound was loud enough, without the weak consonants there. `--cut-ends 10 30` makes
+such of the others'.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep import fsdd
+from recognizer.data_prep.sound_ends import cut_ends
 from recognizer.data_prep.sound_joints import Setting, join_sounds
 from recognizer.data_prep.sound_writer import add_format_arguments, write_sound
 from recognizer.errors import ConfigError, InputError
@@ -30,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--digits", type=int, default=7, metavar="N", help="most digits in a string (default 7)")
     parser.add_argument("--uses", type=int, default=4, metavar="N", help="how often every recording is used (default 4)")
     parser.add_argument("--pause", type=float, default=0.4, metavar="SECONDS", help="longest pause between digits (default 0.4)")
+    parser.add_argument(
+        "--cut-ends", type=float, nargs=2, metavar=("LEAST", "MOST"), help="cut off ends so many dB below the loudest, drawn for each string"
+    )
     parser.add_argument("--case", choices=("lower", "upper"), default="lower", help="of the transcript (default lower)")
     add_format_arguments(parser)
 
@@ -47,6 +54,8 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     for name, least in (("digits", 1), ("uses", 1), ("pause", 0)):
         if getattr(options, name) < least:
             raise ConfigError(f"--{name} {getattr(options, name)}: must be at least {least}")
+    if options.cut_ends and not 0 < options.cut_ends[0] <= options.cut_ends[1]:
+        raise ConfigError(f"--cut-ends {options.cut_ends[0]:g} {options.cut_ends[1]:g}: must be two numbers of dB above 0, the lesser one first")
     speakers: dict[str, list[fsdd.Clip]] = defaultdict(list)
     for clip in fsdd.find_clips(source, options):
         speakers[clip.speaker].append(clip)
@@ -64,7 +73,11 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         for number, clips in enumerate(strings):
             setting = Setting.draw(chance, len(clips), options.pause)
             path = folder / f"{speaker}_{number:05d}.{options.format}"
-            joined = join_sounds([sounds[clip.path] for clip in clips], RATE, setting)
+            spoken = [sounds[clip.path] for clip in clips]
+            if options.cut_ends:
+                depth = chance.uniform(*options.cut_ends)
+                spoken = [cut_ends(sound, RATE, depth) for sound in spoken]
+            joined = join_sounds(spoken, RATE, setting)
             write_sound(path, joined if options.rate == RATE else soxr.resample(joined, RATE, options.rate), options.rate)
             text = " ".join(fsdd.DIGITS[clip.digit] for clip in clips)
             meta = clips[0].meta | {"clips": [clip.path.stem for clip in clips]}

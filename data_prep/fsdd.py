@@ -19,7 +19,8 @@ PHONES = tuple(tuple(phones.split()) for phones in _SPOKEN)  # the CMU dictionar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--test-speaker`` and ``--dev-speaker``."""
+    """Add ``--speaker``, ``--test-speaker`` and ``--dev-speaker``."""
+    parser.add_argument("--speaker", action="append", metavar="NAME", help="only this speaker; repeatable (default: all)")
     parser.add_argument("--test-speaker", "--hold-out", action="append", metavar="NAME", help="all of this speaker go to test.jsonl; repeatable")
     parser.add_argument("--dev-speaker", action="append", metavar="NAME", help="all of this speaker go to dev.jsonl; repeatable")
 
@@ -43,7 +44,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Read the recordings in the order of their names.
 
     Raises:
-        ConfigError: a speaker to hold out is not in the corpus or held out twice.
+        ConfigError: a speaker to take or to hold out is not in the corpus, or held out twice.
     """
     for clip in find_clips(source, options):
         yield Item(clip.path.stem, clip.path, text=DIGITS[clip.digit], units=PHONES[clip.digit], group=clip.speaker, meta=clip.meta)
@@ -53,7 +54,7 @@ def find_clips(source: Path, options: argparse.Namespace) -> list[Clip]:
     """The recordings in the order of their names; others are dropped.
 
     Raises:
-        ConfigError: a speaker to hold out is not in the corpus or held out twice.
+        ConfigError: a speaker to take or to hold out is not in the corpus, or held out twice.
     """
     folder = source / "recordings" if (source / "recordings").is_dir() else source
     found = []
@@ -63,16 +64,24 @@ def find_clips(source: Path, options: argparse.Namespace) -> list[Clip]:
             found.append((path, match))
         else:
             options.drop(InputError(f"{path}: the name is not of the form digit_speaker_number.wav"))
-    held = _assign_speakers({match[2] for _, match in found}, options)
-    return [Clip(path, int(match[1]), match[2], held.get(match[2], "train") if held else None) for path, match in found]
+    speakers = {match[2] for _, match in found}
+    for name in options.speaker or ():
+        _check_speaker("speaker", name, speakers)
+    taken = set(options.speaker or speakers)
+    held = _assign_speakers(taken, options)
+    return [Clip(path, int(match[1]), match[2], held.get(match[2], "train") if held else None) for path, match in found if match[2] in taken]
 
 
 def _assign_speakers(speakers: set[str], options: argparse.Namespace) -> dict[str, str]:
     held: dict[str, str] = {}
     for split, names in (("test", options.test_speaker), ("dev", options.dev_speaker)):
         for name in names or ():
-            if name not in speakers:
-                raise ConfigError(f"--{split}-speaker {name}: not a speaker of this corpus{nearest(name, speakers)} ({', '.join(sorted(speakers))})")
+            _check_speaker(f"{split}-speaker", name, speakers)
             if held.setdefault(name, split) != split:
                 raise ConfigError(f"--{split}-speaker {name}: is already held out for {held[name]}")
     return held
+
+
+def _check_speaker(option: str, name: str, speakers: set[str]) -> None:
+    if name not in speakers:
+        raise ConfigError(f"--{option} {name}: not a speaker of this corpus{nearest(name, speakers)} ({', '.join(sorted(speakers))})")

@@ -88,6 +88,20 @@ def test_speakers_held_out_whole_and_capitals(join):
         join("--dev-speaker", "nobody")
 
 
+def test_ends_that_are_quiet_are_cut_off_at_one_depth_a_string(join, source, monkeypatch):
+    for path in source.rglob("*.wav"):
+        tone, _ = soundfile.read(path)
+        tone[200:840] *= 0.1  # 20 dB down
+        soundfile.write(path, tone, RATE)
+    joined = []
+    monkeypatch.setattr(connected_digits, "join_sounds", lambda sounds, *rest: joined.append(sounds) or join_sounds(sounds, *rest))
+    items, _ = join("--speaker", "cy", "--digits", "3", "--uses", "20", "--cut-ends", "10", "30")
+    assert {item.group for item in items} == {"cy"} and len(items) == len(joined) > 30
+    quiet = [{bool(np.abs(sound[:160]).max() < 0.1) for sound in sounds} for sounds in joined]  # whether what is 20 dB down is still there
+    assert all(len(kinds) == 1 for kinds in quiet) and 0.2 < np.mean([kinds == {True} for kinds in quiet]) < 0.8
+    assert all(len(sound) <= 1440 for sounds in joined for sound in sounds)  # the silence is gone
+
+
 def test_the_seed_decides_and_other_speakers_do_not(join, source):
     first, other = join("--uses", "1")[0], join("--uses", "1", seed=2)[0]
     sounds = {item.id: item.source.read_bytes() for item in first}
@@ -108,7 +122,8 @@ def test_a_recording_that_cannot_be_read_costs_itself(join, source):
 
 
 @pytest.mark.parametrize(("words", "message"), [
-    (("--digits", "0"), "--digits 0: must be at least 1"), (("--uses", "0"), "--uses 0"), (("--pause", "-0.1"), "--pause -0.1")])
+    (("--digits", "0"), "--digits 0: must be at least 1"), (("--uses", "0"), "--uses 0"), (("--pause", "-0.1"), "--pause -0.1"),
+    (("--cut-ends", "30", "10"), "--cut-ends 30 10: must be two numbers"), (("--cut-ends", "0", "10"), "--cut-ends 0 10")])
 def test_numbers_that_make_no_sense(join, words, message):
     with pytest.raises(ConfigError, match=message):
         join(*words)

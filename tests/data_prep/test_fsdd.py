@@ -29,6 +29,14 @@ def test_speakers_held_out(digits, read):
     assert {i.group: i.meta["split"] for i in items} == {"anna": "test", "cy": "dev", "bo_x": "train"}
 
 
+def test_some_speakers_only(digits, read):
+    items = read("fsdd", digits, "--speaker", "anna", "--speaker", "cy", "--dev-speaker", "cy").items
+    assert [(i.id, i.meta["split"]) for i in items] == [("0_anna_0", "train"), ("3_cy_2", "dev"), ("7_anna_12", "train")]
+    for words in (("--speaker", "ana"), ("--speaker", "anna", "--dev-speaker", "cy")):
+        with pytest.raises(ConfigError, match="not a speaker of this corpus"):
+            read("fsdd", digits, *words)
+
+
 def test_an_odd_name_is_dropped(digits, read, sound):
     path = sound(digits / "recordings" / "ten_anna_1.wav")
     reading = read("fsdd", digits)

@@ -24,7 +24,7 @@ from recognizer.data_prep.letter_cuts import Cut, cut_letters, erase_rules
 from recognizer.data_prep.letter_line import SAME, LetterLine, Style, can_compose
 from recognizer.data_prep.letter_stock import TWINS, LetterStock, sift
 from recognizer.data_prep.picture_writer import write_picture
-from recognizer.data_prep.small_capitals import SmallCapitals, shows_capitals
+from recognizer.data_prep.small_capitals import SmallCapitals, check_shares, shows_capitals
 from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.decoding.timing import Token
 from recognizer.errors import ConfigError, InputError
@@ -50,16 +50,14 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Compose lines of the letters in the manifest ``source``, into ``options.made`` as PNG, each writer in turn.
 
     Raises:
-        ConfigError: a share that is none, or a number below 1.
+        ConfigError: a share that is none or of nothing, or a number below 1.
         ManifestError: the manifest cannot be read.
         InputError: no line can be composed; a file with texts or an alignment cannot be read.
         BundleError: no such recogniser.
     """
     from recognizer.features.chance import item_generator
 
-    for name in ("capitals", "small_capitals"):
-        if not 0 <= getattr(options, name) <= 1:
-            raise ConfigError(f"--{name.replace('_', '-')} {getattr(options, name):g}: must be from 0 to 1")
+    check_shares(options.capitals, options.small_capitals)
     for name in ("lines", "words"):
         if getattr(options, name) < 1:
             raise ConfigError(f"--{name} {getattr(options, name)}: must be at least 1")
@@ -136,10 +134,11 @@ class Texts:
             text = text.upper() if capitals else text
             if text and can_compose(small.rewrite(text) if small else text, stock) and (small is None or shows_capitals(text)):
                 return text
-        raise InputError(f"{self.source or 'the manifest'}: letters for most of the texts are missing; take more lines or other texts")
+        lacking = "letters, or capitals beside small letters," if small else "letters"
+        raise InputError(f"{self.source or 'the manifest'}: {lacking} for most of the texts are missing; take more lines or other texts")
 
 
-def _wanted(letters: set[str], capitals: float, small_capitals: float = 0.0) -> set[str]:
+def _wanted(letters: set[str], capitals: float, small_capitals: float) -> set[str]:
     """What is worth cutting out: the letters to be written, bare ones, accents and twins included."""
     large = {letter for small in letters for letter in small.upper()}
     needed = (large if capitals or small_capitals else set()) | (letters if capitals < 1 else set())

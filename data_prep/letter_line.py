@@ -92,14 +92,14 @@ class LetterLine:
             KeyError: a letter can neither be had nor made (:func:`can_compose`).
         """
         style, generator = self.style, self.generator
-        even = 1.0 if small or text == text.upper() else None
+        level = 1.0 if small or text == text.upper() else None
         self.placed, place = [], 0.0
         for letter in text:
             if letter == " ":
                 place += (style.gap + 0.8 * style.tracking) * style.capital * generator.uniform(0.8, 1.3)
                 continue
             written = small.replace(letter) if small else letter
-            height = even if written == letter or small is None else small.height
+            height = small.height if small and written != letter else level
             place = self._set(_known(written, self.stock), place, None if written.islower() else height)
             place += style.tracking * max(0.2, 1 + generator.normal(0, style.uneven)) * style.capital
         return self._lay_on_paper(self._draw())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.hand import Hand
-from recognizer.data_prep.small_capitals import shows_capitals
+from recognizer.data_prep.small_capitals import check_shares, shows_capitals
 from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.errors import InputError
 
@@ -40,12 +40,16 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     A stretch with letters that a hand's font lacks is left to another stretch.
 
     Raises:
-        InputError: no text, a font that cannot be opened or that lacks most of the text's letters.
+        ConfigError: a share that is none or of nothing.
+        InputError: no text, a font that cannot be opened or that lacks most of the text's letters, or no capitals for small capitals.
     """
+    check_shares(options.capitals, options.small_capitals)
     files = sorted(source.rglob("*.txt")) if source.is_dir() else [source]
     words = [word for file in files for word in clean_text(read_text(file)).split()]
     if not words:
         raise InputError(f"{source}: holds no words")
+    if options.small_capitals and not any(map(shows_capitals, words)):
+        raise InputError(f"{source}: holds no word like Word, with a capital beside small letters, by which small capitals are told from capitals")
     chance = random.Random(options.seed)
     fonts = _fonts(options.font)
     hands = [Hand(chance, chance.choice(fonts), options.style) for _ in range(options.hands)]

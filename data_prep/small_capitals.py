@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from string import ascii_lowercase
 
+from recognizer.errors import ConfigError
+
 HEIGHT = (0.58, 0.88)  # of the capitals that stand for small letters, times that of the others
 MIXED = 0.4  # share of writers who write some small letters as such
 KEPT = 0.5  # most of the small letters that those keep
@@ -45,3 +47,16 @@ class SmallCapitals:
 def shows_capitals(text: str) -> bool:
     """Whether a text in small capitals can be told from one in capitals: a capital stands beside a small letter."""
     return any(one.isupper() and other.islower() for one, other in pairwise(text))
+
+
+def check_shares(capitals: float, small_capitals: float) -> None:
+    """Make sure that ``--capitals`` and ``--small-capitals``, a share of what the former leaves, can both be had.
+
+    Raises:
+        ConfigError: one is no share, or nothing is left for small capitals.
+    """
+    for option, share in (("--capitals", capitals), ("--small-capitals", small_capitals)):
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{option} {share:g}: must be from 0 to 1")
+    if capitals == 1 and small_capitals:
+        raise ConfigError(f"--small-capitals {small_capitals:g}: is a share of what is not in capitals only, which is nothing; give --capitals 0")

@@ -77,23 +77,26 @@ def test_small_capitals_say_what_small_letters_say(lines: tuple[Path, Path], tmp
 
 
 def test_what_is_cut_out_depends_on_what_is_written() -> None:
-    assert collage._wanted(set("aé"), 1.0) == {"A", "E", "É", "\u0301"}
-    assert collage._wanted(set("oé"), 0.5) == {"O", "o", "E", "e", "É", "é", "\u0301"}
-    assert collage._wanted(set("o"), 0.0) == {"o"} and collage._wanted(set("a"), 0.0, 0.5) == {"a", "A"}
-    assert collage._wanted(set("\u2019"), 1.0) == {"\u2019", "'"}
+    assert collage._wanted(set("aé"), 1.0, 0.0) == {"A", "E", "É", "\u0301"}
+    assert collage._wanted(set("oé"), 0.5, 0.0) == {"O", "o", "E", "e", "É", "é", "\u0301"}
+    assert collage._wanted(set("o"), 0.0, 0.0) == {"o"} and collage._wanted(set("a"), 0.0, 0.5) == {"a", "A"}
+    assert collage._wanted(set("\u2019"), 1.0, 0.0) == {"\u2019", "'"}
 
 
 def test_wrong_settings_and_files_are_named(lines: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--capitals 2"):
         compose(lines, tmp_path / "out", capitals=2.0)
-    with pytest.raises(ConfigError, match="--small-capitals -1"):
-        compose(lines, tmp_path / "out", small_capitals=-1.0)
+    with pytest.raises(ConfigError, match=r"--small-capitals 0\.5: is a share of what is not in capitals"):
+        compose(lines, tmp_path / "out", small_capitals=0.5)
     with pytest.raises(ConfigError, match="--lines 0"):
         compose(lines, tmp_path / "out", lines=0)
     texts = tmp_path / "texts.txt"
     texts.write_text("cex")
     with pytest.raises(InputError, match=r"texts\.txt: letters for most"):
         compose(lines, tmp_path / "out", texts=texts)
+    texts.write_text("ce bec")
+    with pytest.raises(InputError, match=r"texts\.txt: letters, or capitals beside small letters, for most"):
+        compose(lines, tmp_path / "out", texts=texts, capitals=0.0, small_capitals=1.0)
     lines[1].write_text('{"id": "line0"}\n')
     with pytest.raises(InputError, match=r"aligned\.jsonl:1: not a line"):
         compose(lines, tmp_path / "out")

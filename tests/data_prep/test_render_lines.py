@@ -8,7 +8,7 @@ from PIL import Image
 from recognizer.data.manifest import load_manifest
 from recognizer.data.preparation import prepare
 from recognizer.data_prep import render_lines
-from recognizer.errors import InputError
+from recognizer.errors import ConfigError, InputError
 from recognizer.features.image_file import load_image
 
 
@@ -101,6 +101,15 @@ def test_some_hands_write_small_capitals_which_are_small_letters_in_the_transcri
     usual = list(render_lines.read(text, options(tmp_path, made=tmp_path / "usual", hands=40, lines=120, style="handwritten")))
     lower = {item.group for item in usual if item.text.islower()}
     assert len(lower - {item.group for item in items if item.text.islower()}) > 8  # of hands that only a capital tells from capitals
+
+
+def test_small_capitals_need_capitals_and_a_share(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("no word with one")
+    with pytest.raises(InputError, match=r"text\.txt: holds no word like Word"):
+        list(render_lines.read(text, options(tmp_path, small_capitals=1.0)))
+    with pytest.raises(ConfigError, match="--small-capitals 2"):
+        list(render_lines.read(text, options(tmp_path, small_capitals=2.0)))
 
 
 def test_hands_of_small_letters_are_the_same_whoever_writes_capitals(tmp_path, monkeypatch):

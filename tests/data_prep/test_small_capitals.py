@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 
-from recognizer.data_prep.small_capitals import HEIGHT, SmallCapitals, shows_capitals
+from recognizer.data_prep.small_capitals import HEIGHT, SmallCapitals, check_shares, shows_capitals
+from recognizer.errors import ConfigError
 
 
 def test_small_letters_become_capitals_but_those_kept_and_those_without() -> None:
@@ -26,3 +28,12 @@ def test_people_differ_and_come_from_the_numbers_alone() -> None:
 def test_only_a_capital_beside_a_small_letter_tells() -> None:
     assert shows_capitals("né à Paris") and shows_capitals("Il")
     assert not any(map(shows_capitals, ("le 3 mai 1909", "PARIS", "J. P.", "a BC", "")))
+
+
+@pytest.mark.parametrize(("capitals", "small", "named"), [
+    (1.5, 0.0, "--capitals 1.5"), (0.0, -1.0, "--small-capitals -1"), (1.0, 0.5, "give --capitals 0")])
+def test_shares_that_cannot_be_had(capitals: float, small: float, named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        check_shares(capitals, small)
+    check_shares(1.0, 0.0)
+    check_shares(0.5, 1.0)

@@ -4,7 +4,8 @@ Every string is of one speaker, and every recording is used equally often: shuff
 end and cut into strings. `recognizer prepare connected-digits FREE_SPOKEN_DIGIT data/strings --dev-speaker nicolas`.
 
 Some of the speakers' recordings begin and end where their sound was loud enough, without the weak consonants there. `--cut-ends 10 30` makes
-such of the others'.
+such of the others'. In place of the corpus a manifest of single digits will do, such as that of `recognizer prepare synthetic --words 1
+--speakers 100 --strings 'zero one two three four five six seven eight nine'`.
 """
 
 from __future__ import annotations

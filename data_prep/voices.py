@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from recognizer.errors import ConfigError, InputError
 SPELT = {"AX": "AH", "AXR": "ER", "NX": "N", "DX": "T", "HV": "HH", "EL": "AH L", "EM": "AH M", "EN": "AH N"}
 SILENT = {"PAU", "H#", "BRTH"}
 PACKAGES = {"kal_diphone": "festvox-kallpc16k", "ked_diphone": "festvox-kdlpc16k", "cmu_us_slt_arctic_hts": "festvox-us-slt-hts"}
+MODELS = ("sphinx", "kokoro")  # folders of files, in which every utterance has a speaker of its own
 # Scales whatever the voice itself sets; the durations of an HTS voice follow Duration_Stretch, its pitch stays.
 FESTIVAL = """
 (define (speak number text path stretch pitch)
@@ -36,16 +37,20 @@ FESTIVAL = """
 
 @dataclass(frozen=True)
 class Utterance:
-    """What is to be said, where it is kept, and by how much (factors) it is slower and higher than the voice speaks by itself."""
+    """What is to be said, where it is kept, and by how much (factors) it is slower and higher than the voice speaks by itself.
+
+    Voices of Kokoro can have the same ``speaker`` say several.
+    """
 
     text: str
     path: Path
     stretch: float = 1.0
     pitch: float = 1.0
+    speaker: str = ""
 
 
 def name_voice(name: str) -> tuple[str, str]:
-    """Program and voice of ``festival:VOICE``, ``sphinx:FOLDER``, ``flite:VOICE`` or, short for the latter, ``VOICE``.
+    """Program and voice of ``festival:VOICE``, ``sphinx:FOLDER``, ``kokoro:FOLDER``, ``flite:VOICE`` or, short for the latter, ``VOICE``.
 
     Raises:
         ConfigError: no such program.
@@ -53,8 +58,9 @@ def name_voice(name: str) -> tuple[str, str]:
     program, colon, voice = name.partition(":")
     if not colon:
         return "flite", name
-    if program not in ("festival", "flite", "sphinx"):
-        raise ConfigError(f"--voice {name}: the voices are those of flite (NAME), of festival (festival:NAME) and of acoustic models (sphinx:FOLDER)")
+    if program not in ("festival", "flite", *MODELS):
+        raise ConfigError(f"--voice {name}: the voices are those of flite (NAME), of festival (festival:NAME), of acoustic models (sphinx:FOLDER), "
+                          "and of Kokoro-82M (kokoro:FOLDER)")  # fmt: skip
     return program, voice
 
 
@@ -63,14 +69,12 @@ def check_voices(names: Iterable[str]) -> None:
 
     Raises:
         ConfigError: a program is not installed or lacks a voice; the message says what to install.
-        InputError: a file of an acoustic model cannot be used.
+        InputError: a file of a model cannot be used.
     """
     for name in names:
         program, voice = name_voice(name)
-        if program == "sphinx":
-            from recognizer.data_prep.model_voice import load_voices  # and with it torch, which other voices can do without
-
-            load_voices(voice)
+        if program in MODELS:
+            _load_model(program, voice)
             continue
         if shutil.which(program) is None:
             raise ConfigError(f"the program {program} is not installed (Debian and Ubuntu: apt-get install {program})")
@@ -83,8 +87,9 @@ def check_voices(names: Iterable[str]) -> None:
 def speak(name: str, utterances: Sequence[Utterance]) -> list[tuple[str, ...] | InputError]:
     """Write utterances as recordings; for each, its phones with pauses left out, or why it could not be spoken."""
     program, voice = name_voice(name)
-    if program == "sphinx":
-        return [_speak_model(voice, one) for one in utterances]
+    if program in MODELS:
+        say = _load_model(program, voice)
+        return [_speak_model(say, one) for one in utterances]
     said = [_speak_flite(voice, one) for one in utterances] if program == "flite" else _speak_festival(voice, utterances)
     return [_spell(sounds, name, one) for sounds, one in zip(said, utterances, strict=True)]
 
@@ -98,11 +103,22 @@ def _list_festival() -> set[str]:
     return set(subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip("()\n ").split())
 
 
-def _speak_model(folder: str, one: Utterance) -> tuple[str, ...] | InputError:
-    from recognizer.data_prep.model_voice import load_voices, say
+def _load_model(program: str, folder: str) -> Callable[[Utterance], tuple[str, ...]]:
+    """What speaks; imported here, since other voices can do without torch and onnxruntime."""
+    if program == "sphinx":
+        from recognizer.data_prep import model_voice
 
+        natives = model_voice.load_voices(folder)
+        return lambda one: model_voice.say(natives, one.text, one.path, one.stretch, one.pitch)
+    from recognizer.data_prep import kokoro_voice
+
+    voices = kokoro_voice.load_voices(folder)
+    return lambda one: kokoro_voice.say(voices, one.text, one.path, one.stretch, one.speaker)  # has pitches of its own
+
+
+def _speak_model(say: Callable[[Utterance], tuple[str, ...]], one: Utterance) -> tuple[str, ...] | InputError:
     try:
-        return say(load_voices(folder), one.text, one.path, one.stretch, one.pitch)
+        return say(one)
     except InputError as error:
         return InputError(f"{one.path}: {error}")
 

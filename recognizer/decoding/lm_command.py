@@ -27,6 +27,8 @@ def add_lm_arguments(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--order", type=int, metavar="N", help="the longest n-gram (default: 3, of characters 6)")
     made.add_argument("--level", choices=("words", "characters"), default="words", help="what a symbol is (default: words)")
     made.add_argument("--prune", default="0", metavar="N,N,...", help="for each order, drop n-grams that occur so often or less, such as 0,0,1")
+    listed = "words and their frequencies, one a line: 1-grams of them as words stand in TEXT, with capitals and beside punctuation"
+    made.add_argument("--frequencies", metavar="LIST", help=listed)
     made.add_argument("--memory", type=float, default=1.0, metavar="GIB", help="memory for counting, the rest goes to disk (default: 1)")
     made.add_argument("--temporary", metavar="DIR", help="folder for what does not fit into memory")
     text = parser.add_argument_group("text")
@@ -56,7 +58,7 @@ def run_lm(options: argparse.Namespace) -> int:
     from recognizer.decoding.ngram_file import is_model, load_ngram, save_ngram
 
     if options.perplexity:
-        for name in ("output", "compact", "interpolate", "heldout", "most"):
+        for name in ("output", "compact", "frequencies", "interpolate", "heldout", "most"):
             if getattr(options, name) is not None:
                 raise ConfigError(f"--{name}: makes a model; --perplexity only tries one")
         print(render_perplexity(load_ngram(options.perplexity).perplexity(_sentences(options, options.inputs))))
@@ -67,8 +69,10 @@ def run_lm(options: argparse.Namespace) -> int:
     models = [path for path in options.inputs if path != "-" and is_model(path)]
     if models and len(options.inputs) > 1:
         raise ConfigError(f"{models[0]}: is a model, and a model is the only input; name another with --interpolate")
+    if models and options.frequencies:
+        raise ConfigError(f"--frequencies: needs texts in which words stand, and {models[0]} is a model; mix two with --interpolate")
     vocabulary = _vocabulary(options.vocabulary)
-    model = load_ngram(models[0]) if models else _estimate(options, vocabulary, progress)
+    model = load_ngram(models[0]) if models else _list_words(options) if options.frequencies else _estimate(options, vocabulary, progress)
     if options.interpolate:
         model = _mix(options, model, progress)
     model = _reduce(model, vocabulary, options.most)
@@ -115,6 +119,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ConfigError(f"--vocabulary: {options.vocabulary} symbols leave none; at least 1")
     if options.most is not None and options.most < 0:
         raise ConfigError(f"--most: {options.most} is not 0 or more")
+    if options.frequencies and (options.level != "words" or options.order not in (None, 1) or options.prune != "0"):
+        raise ConfigError("--frequencies: makes 1-grams of words; --level, --order and --prune are for models of texts")
     check_prune(_thresholds(options.prune), _order(options))
     if options.interpolate:
         if _weight(options.weight) is None and not options.heldout:
@@ -136,6 +142,12 @@ def _estimate(options: argparse.Namespace, vocabulary: int | list[str] | None, p
         folder=options.temporary,
         say=progress.line,
     )
+
+
+def _list_words(options: argparse.Namespace) -> NgramModel:
+    from recognizer.decoding.word_forms import load_frequencies, model_words
+
+    return model_words(load_frequencies(options.frequencies), _sentences(options, options.inputs))
 
 
 def _mix(options: argparse.Namespace, model: NgramModel, progress: Progress) -> NgramModel:

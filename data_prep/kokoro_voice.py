@@ -36,7 +36,6 @@ SYMBOLS = {
 FAINT = {"AH": "ə", "ER": "əɹ"}
 STRESS = {"1": "ˈ", "2": "ˌ"}
 FLAP = "T"
-FLAPPED = "DX"  # TIMIT's name for a flap
 NUMBERS = {
     ",": 3, ".": 4, "?": 6, " ": 16, "A": 24, "I": 25, "O": 31, "T": 36, "W": 39, "Y": 41, "b": 44, "d": 46, "f": 48, "h": 50, "i": 51, "j": 52,
     "k": 53, "l": 54, "m": 55, "n": 56, "p": 58, "s": 61, "t": 62, "u": 63, "v": 64, "w": 65, "z": 68, "ɑ": 69, "æ": 72, "ɔ": 76, "ð": 81,
@@ -48,11 +47,6 @@ WEAK = frozenset((
     "he", "her", "him", "his", "i", "if", "in", "is", "it", "its", "me", "my", "nor", "of", "on", "or", "our", "shall", "she", "should",
     "so", "some", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "to", "us", "was", "we", "were", "will",
     "with", "would", "you", "your"))  # fmt: skip
-# How natives speak where they take no care: vowels of function words become a schwa, their h is lost, so are t and d between consonants, a t
-# between vowels is flapped across words, too, and t or d before "you" becomes ch or j.
-REDUCED = frozenset(("AA", "AE", "AH", "AO", "EH", "UH", "UW", "ER"))
-LOSSES = {"vowel": 0.8, "h": 0.6, "stop": 0.5, "flap": 0.8, "you": 0.5}  # chances, where someone speaks so
-HURRY = 1.15  # and so much faster
 ENDS = (".", ".", ".", ",", "?")  # of an utterance
 PACE = (0.9, 1.4)  # factors of the speed
 OWN = (0.5, 1.0)  # share of the first of the two voices
@@ -96,7 +90,7 @@ def load_voices(folder: str) -> Voices:
     return Voices(_open_model(models[0]), [styles[path] for path in english], [*styles.values()], lexicon)
 
 
-def say(voices: Voices, text: str, path: Path, stretch: float, speaker: str = "", casual: float = 0.0) -> tuple[str, ...]:
+def say(voices: Voices, text: str, path: Path, stretch: float, speaker: str = "") -> tuple[str, ...]:
     """Write a text spoken by one of countless speakers; returns its phones.
 
     Args:
@@ -105,7 +99,6 @@ def say(voices: Voices, text: str, path: Path, stretch: float, speaker: str = ""
         path: of the recording, 16 kHz.
         stretch: by how much (a factor) it is slower than the speaker would be.
         speaker: any name, whose speaker is the same every time; without one the words and the file's name decide.
-        casual: the chance that it is said casually (`relax`); the phones that are given back are the dictionary's all the same.
 
     Raises:
         InputError: a word is not in the dictionary, or the text is too long for the voices.
@@ -113,15 +106,14 @@ def say(voices: Voices, text: str, path: Path, stretch: float, speaker: str = ""
     seed = crc32(f"{path.stem} {text}".encode())
     chance = np.random.default_rng(seed)
     words = [(word, _pronounce(word, voices.lexicon, chance)) for word in text.lower().split()]
-    relaxed = casual > 0 and chance.random() < casual
-    tokens = [NUMBERS[symbol] for symbol in write_symbols(relax(words, chance) if relaxed else words, chance)]
+    tokens = [NUMBERS[symbol] for symbol in write_symbols(words, chance)]
     who = np.random.default_rng(crc32(speaker.encode())) if speaker else chance
     first, second = voices.english[who.integers(len(voices.english))], voices.all[who.integers(len(voices.all))]
     most = min(len(first), len(second))
     if len(tokens) > most:
         raise InputError(f"{len(tokens)} sounds and marks, and the voices say {most} at most")
     style = second[len(tokens) - 1] + who.uniform(*OWN) * (first[len(tokens) - 1] - second[len(tokens) - 1])
-    speed = chance.uniform(*PACE) / stretch * (HURRY if relaxed else 1)
+    speed = chance.uniform(*PACE) / stretch
     inputs = {"tokens": np.array([[0, *tokens, 0]]), "style": style[None], "speed": np.array([speed], dtype=np.float32)}
     samples = _cut(np.asarray(voices.model.run(None, inputs)[0]).ravel(), chance)
     peak = max(float(np.abs(samples).max(initial=0.0)), 1e-9)
@@ -136,39 +128,11 @@ def write_symbols(words: Sequence[tuple[str, Sequence[str]]], chance: np.random.
         symbols = ""
         for place, phone in enumerate(phones):
             name, stress = bare_phone(phone), phone[-1]
-            within = name == "T" and 0 < place < len(phones) - 1 and _is_vowel(phones[place - 1]) and phones[place + 1].endswith("0")
-            flapped = within or phone == FLAPPED
+            flapped = name == "T" and 0 < place < len(phones) - 1 and _is_vowel(phones[place - 1]) and phones[place + 1].endswith("0")
             symbols += "" if word in WEAK else STRESS.get(stress, "")
             symbols += FLAP if flapped else FAINT.get(name, SYMBOLS[name]) if stress == "0" else SYMBOLS[name]
         spelt.append(symbols + ("," if number < len(words) - 1 and chance.random() < PAUSE else ""))
     return " ".join(spelt) + ENDS[chance.integers(len(ENDS))]
-
-
-def relax(words: Sequence[tuple[str, Sequence[str]]], chance: np.random.Generator) -> list[tuple[str, list[str]]]:
-    """Words and their phones as they are said casually."""
-    said = [(word, [*phones]) for word, phones in words]
-
-    def happens(what: str) -> bool:
-        return chance.random() < LOSSES[what]
-
-    for (word, phones), (after, following) in zip(said, [*said[1:], ("", [])], strict=True):
-        first = phones is said[0][1]
-        if word in WEAK and len(phones) > 1 and following:
-            if phones[0] == "HH" and not first and happens("h"):
-                del phones[0]
-            for place, phone in enumerate(phones):
-                if bare_phone(phone) in REDUCED and happens("vowel"):
-                    phones[place] = "ER0" if phone.startswith("ER") else "AH0"
-        if len(phones) < 2 or phones[-1] not in ("T", "D") or not following:
-            continue
-        if after in ("you", "your") and following[0] == "Y" and happens("you"):
-            phones[-1] = "CH" if phones[-1] == "T" else "JH"
-            del following[0]
-        elif not _is_vowel(phones[-2]) and not _is_vowel(following[0]) and following[0] != "HH" and happens("stop"):
-            del phones[-1]
-        elif phones[-1] == "T" and _is_vowel(phones[-2]) and following[0][-1].isdigit() and happens("flap"):
-            phones[-1] = FLAPPED
-    return said
 
 
 def _is_vowel(phone: str) -> bool:

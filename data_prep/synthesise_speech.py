@@ -37,8 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         f"(default: {', '.join(VOICES)})"))
     parser.add_argument("--utterances", type=int, default=2000, help="how many to speak (default 2000)")
     parser.add_argument("--speakers", type=int, metavar="N", help="so many of kokoro:FOLDER, in turn (default: another for every utterance)")
-    careless = "share of the utterances of kokoro:FOLDER that are said as natives do who take no care: weak vowels, lost sounds (default 0)"
-    parser.add_argument("--casual", type=float, default=0.0, metavar="SHARE", help=careless)
     parser.add_argument("--words", type=int, default=9, help="most words in an utterance (default 9); two at least, or always one")
     parser.add_argument("--strings", metavar="WORDS", help="such as 'zero one two': spoken in any order, each as often, in place of a text")
     parser.add_argument("--case", choices=("lower", "upper"), default="upper", help="of the transcript (default upper)")
@@ -57,8 +55,6 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     voices = options.voice or list(VOICES)
     if options.speakers is not None and (options.speakers < 1 or any(name_voice(name)[0] != "kokoro" for name in voices)):
         raise ConfigError(f"--speakers {options.speakers}: must be at least 1, and only voices of kokoro:FOLDER speak as often as that")
-    if not 0 <= options.casual <= 1 or (options.casual and any(name_voice(name)[0] != "kokoro" for name in voices)):
-        raise ConfigError(f"--casual {options.casual:g}: must lie in [0, 1], and only voices of kokoro:FOLDER speak so")
     check_voices(voices)
     vocabulary = (options.strings or "").split()
     sentences = [] if vocabulary else _find_sentences(source)
@@ -70,7 +66,6 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         planned = [_plan(sentences, vocabulary, options.words, folder / f"{number:06d}.wav", chance) for number in numbers]
         if options.speakers:
             planned = [replace(one, speaker=f"{number % options.speakers}") for number, one in zip(numbers, planned, strict=True)]
-        planned = [replace(one, casual=options.casual) for one in planned]
         said: dict[int, tuple[str, ...] | InputError] = {}
         for place, voice in enumerate(voices):
             own = [number for number in numbers if number % len(voices) == place]

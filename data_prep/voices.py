@@ -39,7 +39,7 @@ FESTIVAL = """
 class Utterance:
     """What is to be said, where it is kept, and by how much (factors) it is slower and higher than the voice speaks by itself.
 
-    Voices of Kokoro can have the same ``speaker`` say several, and say it casually by a chance.
+    Voices of Kokoro can have the same ``speaker`` say several.
     """
 
     text: str
@@ -47,7 +47,6 @@ class Utterance:
     stretch: float = 1.0
     pitch: float = 1.0
     speaker: str = ""
-    casual: float = 0.0
 
 
 def name_voice(name: str) -> tuple[str, str]:
@@ -114,7 +113,7 @@ def _load_model(program: str, folder: str) -> Callable[[Utterance], tuple[str, .
     from recognizer.data_prep import kokoro_voice
 
     voices = kokoro_voice.load_voices(folder)
-    return lambda one: kokoro_voice.say(voices, one.text, one.path, one.stretch, one.speaker, one.casual)  # has pitches of its own
+    return lambda one: kokoro_voice.say(voices, one.text, one.path, one.stretch, one.speaker)  # has pitches of its own
 
 
 def _speak_model(say: Callable[[Utterance], tuple[str, ...]], one: Utterance) -> tuple[str, ...] | InputError:

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from recognizer.data_prep import kokoro_voice, synthesise_speech
-from recognizer.data_prep.kokoro_voice import NUMBERS, SYMBOLS, load_voices, relax, say, write_symbols
+from recognizer.data_prep.kokoro_voice import NUMBERS, SYMBOLS, load_voices, say, write_symbols
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.data_prep.voices import check_voices
 from recognizer.errors import ConfigError, InputError
@@ -93,34 +93,6 @@ def test_words_as_the_model_writes_them(always):
     assert write_symbols([("foretold", ("F", "AO2", "R", "T", "OW1", "L", "D"))], chance) == "fˌɔɹtˈOld."
 
 
-@pytest.fixture
-def careless(monkeypatch):
-    """Whatever may be lost is lost."""
-    monkeypatch.setattr(kokoro_voice, "LOSSES", dict.fromkeys(kokoro_voice.LOSSES, 1.0))
-
-
-def test_what_is_said_without_care(always, careless):
-    def write(*words):
-        chance = np.random.default_rng(1)
-        return write_symbols(relax(words, chance), chance)
-
-    and_, him, his, you = ("and", ("AE1", "N", "D")), ("him", ("HH", "IH1", "M")), ("his", ("HH", "IH1", "Z")), ("you", ("Y", "UW1"))
-    old, man, get, it = ("old", ("OW1", "L", "D")), ("man", ("M", "AE1", "N")), ("get", ("G", "EH1", "T")), ("it", ("IH1", "T"))
-    assert write(old, man) == "ˈOl mˈæn." and write(old, it) == "ˈOld ɪt."  # a stop is lost between consonants only
-    assert write(man, and_, old) == "mˈæn ənd ˈOld." and write(man, and_, man) == "mˈæn ən mˈæn."
-    assert write(his, man, his) == "hɪz mˈæn hɪz."  # neither the first word nor the last is reduced
-    assert write(get, him, old) == "ɡˈɛt ɪm ˈOld." and write(get, it, old) == "ɡˈɛT ɪT ˈOld."
-    assert write(get, you, it) == "ɡˈɛʧ u ɪt." and write(old, you) == "ˈOlʤ u."
-    assert write(("for", ("F", "ER0")), man) == "fəɹ mˈæn." and write(man, ("will", ("W", "IH1", "L")), man) == "mˈæn wɪl mˈæn."
-
-
-def test_what_is_written_of_casual_speech_is_the_dictionary(voices, careless, tmp_path):
-    phones = say(voices, "sad moon", tmp_path / "0.wav", 1.0, "1", casual=1.0)
-    assert phones in (("S", "AE", "D", "M", "UW", "N"), ("S", "AA", "D", "M", "UW", "N"))
-    say(voices, "sad moon", tmp_path / "a0.wav", 1.0, "1")
-    assert soundfile.info(tmp_path / "0.wav").frames != soundfile.info(tmp_path / "a0.wav").frames
-
-
 def test_pauses_come_between_words_only(monkeypatch):
     monkeypatch.setattr(kokoro_voice, "PAUSE", 1.0)
     monkeypatch.setattr(kokoro_voice, "ENDS", ("?",))
@@ -195,12 +167,6 @@ def test_speakers_take_turns_with_single_words(read_synthetic):
     items, _ = read_synthetic("", "--utterances", "12", "--words", "1", "--speakers", "5", "--strings", "yes moon")
     assert [item.group for item in items] == [f"kokoro_{number % 5}" for number in range(12)]
     assert {item.text for item in items} == {"YES", "MOON"}
-
-
-@pytest.mark.parametrize("words", [["--casual", "1.5"], ["--casual", "0.5", "--voice", "rms"]])
-def test_shares_of_casual_speech_that_cannot_be(read_synthetic, words):
-    with pytest.raises(ConfigError, match=r"--casual \S+: must lie in \[0, 1\], and only voices of kokoro:FOLDER"):
-        read_synthetic("Yes moon.", *words)
 
 
 @pytest.mark.parametrize("words", [["--speakers", "0"], ["--speakers", "3", "--voice", "rms"]])

@@ -18,7 +18,7 @@ from recognizer.decoding.emissions import check_log_probs, check_sums
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hotwords import HotwordAutomaton
 from recognizer.decoding.hypothesis import Hypothesis
-from recognizer.decoding.ngram import NgramModel
+from recognizer.decoding.ngram import UNKNOWN, NgramModel
 from recognizer.decoding.path_sums import label_log_prob
 from recognizer.decoding.word_tree import Spellings, WordTree
 from recognizer.errors import ConfigError, InputError
@@ -218,7 +218,8 @@ def _gram(model: NgramModel | None, weight: float, symbols: Sequence[str]) -> Gr
     if model is None or weight == 0:
         integers, reals = _fixed(np.zeros(2, np.int32)), _fixed(np.zeros(2, np.float32))
         return Gram(0.0, 0, 0, _fixed(np.zeros(0, np.int32)), _fixed(np.zeros(2, np.int64)), integers, reals, integers, reals, integers)
-    ids = np.fromiter((model.id(symbol) for symbol in symbols), np.int32, len(symbols))
+    known = model.ids
+    ids = np.array([known.get(symbol, UNKNOWN) for symbol in symbols], dtype=np.int32)
     return Gram(weight, model.start, model.id("</s>"), _fixed(ids), *map(_fixed, model.arrays))
 
 

@@ -187,7 +187,7 @@ def _check_letters(model: NgramModel, alphabet: Alphabet) -> None:
 
 
 def _tree_of_model(model: NgramModel, alphabet: Alphabet) -> WordTree:
-    from recognizer.decoding.word_tree import build_tree, spell_words
+    from recognizer.decoding.word_tree import build_letter_tree
 
     special = ("<unk>", "<s>", "</s>", SPACE)
-    return build_tree(spell_words(symbol for symbol in model.symbols if symbol not in special), alphabet)
+    return build_letter_tree((symbol for symbol in model.symbols if symbol not in special), alphabet)

@@ -21,7 +21,7 @@ from recognizer.decoding.ngram_text import open_text
 from recognizer.decoding.ngram_trie import Trie, make_model
 from recognizer.errors import InputError
 
-MOST = 600_000  # forms that are kept, the likeliest
+MOST = 300_000  # forms that are kept, the likeliest
 FEW = 20  # words of about the same frequency of which the share of capitals can be told
 RARE = 0.002  # of the words with an initial: punctuation that is seen less often is none of theirs
 _TOKEN = re.compile(r"([^\w]*)((?:\w+['\u2019])?)(.*?)([^\w]*)", re.DOTALL)  # marks, an elided word, the word, marks

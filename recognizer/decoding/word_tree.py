@@ -67,23 +67,51 @@ def build_tree(spellings: Spellings, alphabet: Alphabet) -> WordTree:
     Raises:
         InputError: there are no words, or the alphabet cannot spell a single one.
     """
-    labels = {symbol: label for label, symbol in enumerate(alphabet.symbols, start=1)}
-    if not spellings:
-        raise InputError("the lexicon holds no words")
+    labels = _number(alphabet)
     listed = tuple(spellings)
     ways = [way for word in listed for way in spellings[word]]
     owner = np.repeat(np.arange(len(listed)), [len(spellings[word]) for word in listed])
     lengths = np.fromiter(map(len, ways), np.int64, len(ways))
     flat = np.fromiter(map(labels.get, chain.from_iterable(ways), repeat(0)), np.int64, int(lengths.sum()))
+    return _plant(listed, owner, lengths, flat, chain.from_iterable(spellings[listed[0]]) if listed else (), labels)
+
+
+def build_letter_tree(words: Iterable[str], alphabet: Alphabet) -> WordTree:
+    """A tree of words by their characters: what `build_tree` makes of them, for half a million in a fraction of the time.
+
+    Raises:
+        InputError: there are no words, or the alphabet cannot spell a single one.
+    """
+    labels = _number(alphabet)
+    listed = tuple(dict.fromkeys(words))
+    lengths = np.fromiter(map(len, listed), np.int64, len(listed))
+    points = np.frombuffer("".join(listed).encode("utf-32-le", "surrogatepass"), "<u4")
+    table = np.zeros(int(points.max(initial=0)) + 1, dtype=np.int64)
+    for symbol, label in labels.items():
+        if len(symbol) == 1 and ord(symbol) < len(table):
+            table[ord(symbol)] = label
+    return _plant(listed, np.arange(len(listed)), lengths, table[points], listed[0] if listed else (), labels)
+
+
+def _number(alphabet: Alphabet) -> dict[str, int]:
+    return {symbol: label for label, symbol in enumerate(alphabet.symbols, start=1)}
+
+
+def _plant(
+    listed: tuple[str, ...], owner: np.ndarray, lengths: np.ndarray, flat: np.ndarray, symbols: Iterable[str], labels: Mapping[str, int]
+) -> WordTree:
+    """The tree of spellings laid end to end in ``flat``, labels or 0, whose words are ``owner`` (N,); ``symbols`` are those of the first word."""
+    if not listed:
+        raise InputError("the lexicon holds no words")
     starts = np.cumsum(lengths) - lengths
     spelt = lengths > 0
-    spelt[np.repeat(np.arange(len(ways)), lengths)[flat == 0]] = False
+    spelt[np.repeat(np.arange(len(lengths)), lengths)[flat == 0]] = False
     known = np.zeros(len(listed), dtype=bool)
     known[owner[spelt]] = True
     words = tuple(compress(listed, known))
     unspelt = tuple(compress(listed, ~known))
     if not words:
-        missing = sorted({s for way in spellings[unspelt[0]] for s in way if s not in labels})
+        missing = sorted({symbol for symbol in symbols if symbol not in labels})
         needs = f"{unspelt[0]!r}, for one, needs {', '.join(map(repr, missing))}"
         raise InputError(f"the alphabet can spell none of the {len(unspelt)} words of the lexicon; {needs}")
     number = np.cumsum(known) - 1  # of each listed word among those that are spelt
@@ -108,10 +136,10 @@ def _grow(
         going = going[lengths[going] > depth]
         depth += 1
     parent, label = np.concatenate(parents).astype(np.int32), np.concatenate(labels).astype(np.int32)
-    ends = np.unique(np.stack([node, owner], axis=1), axis=0).astype(np.int32)
+    ends, word = np.divmod(np.unique(node * len(words) + owner), len(words))  # as one number each, which sorts ten times as fast
     nodes = np.arange(count + 1)
-    first, word_first = (np.searchsorted(column, nodes).astype(np.int32) for column in (parent[1:], ends[:, 0]))
-    return WordTree(words, first, label[1:], nodes[1:count].astype(np.int32), word_first, ends[:, 1].copy(), parent, unspelt)
+    first, word_first = (np.searchsorted(column, nodes).astype(np.int32) for column in (parent[1:], ends.astype(np.int32)))
+    return WordTree(words, first, label[1:], nodes[1:count].astype(np.int32), word_first, word.astype(np.int32), parent, unspelt)
 
 
 def spell_words(words: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:

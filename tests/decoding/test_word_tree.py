@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recognizer.alphabet import Alphabet
-from recognizer.decoding.word_tree import build_tree, load_spellings, spell_words
+from recognizer.decoding.word_tree import build_letter_tree, build_tree, load_spellings, spell_words
 from recognizer.errors import InputError
 
 ALPHABET = Alphabet((" ", "'", *"abcde"))
@@ -72,6 +72,28 @@ def test_words_that_cannot_be_spelt_are_kept_apart_or_refused():
         build_tree(spell_words(["xyz"]), ALPHABET)
     with pytest.raises(InputError, match="holds no words"):
         build_tree({}, ALPHABET)
+
+
+@given(st.lists(st.text("abcde' xé\U0001f600", max_size=5), min_size=1, max_size=12))
+def test_words_by_their_letters_are_those_spelt_one_by_one(words):
+    """The error for words that cannot be spelt, too."""
+    try:
+        expected = build_tree(spell_words(words), ALPHABET)
+    except InputError as error:
+        with pytest.raises(InputError) as caught:
+            build_letter_tree(words, ALPHABET)
+        assert str(caught.value) == str(error)
+        return
+    tree = build_letter_tree(iter(words), ALPHABET)
+    assert tree.words == expected.words and tree.unspelt == expected.unspelt
+    for name in ("first", "label", "child", "word_first", "word", "parent"):
+        got, wanted = getattr(tree, name), getattr(expected, name)
+        assert got.dtype == wanted.dtype and got.tolist() == wanted.tolist()
+
+
+def test_no_words_by_their_letters():
+    with pytest.raises(InputError, match="holds no words"):
+        build_letter_tree([], ALPHABET)
 
 
 def test_lexicon_files(tmp_path):

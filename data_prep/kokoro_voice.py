@@ -53,7 +53,7 @@ OWN = (0.5, 1.0)  # share of the first of the two voices
 VARIANT = 0.3  # chance that a word is pronounced in any of its ways in place of the first
 PAUSE = 0.04  # chance of one between two words
 LEVELS = (0.2, 0.8)  # of the loudest sample
-ROUND = (0.05, 0.4)  # seconds before and behind what is said
+AROUND = (0.05, 0.4)  # seconds before and behind what is said
 QUIET = 0.01  # of the loudest sample: nothing is said below
 
 
@@ -151,7 +151,7 @@ def _cut(samples: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     (loud,) = np.nonzero(np.abs(samples) > QUIET * np.abs(samples).max(initial=0.0))
     if not len(loud):
         return samples
-    before, behind = (round(RATE * chance.uniform(*ROUND)) for _ in range(2))
+    before, behind = (round(RATE * chance.uniform(*AROUND)) for _ in range(2))
     return samples[max(0, loud[0] - before) : loud[-1] + 1 + behind]
 
 

@@ -48,13 +48,15 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     Each voice speaks in turn.
 
     Raises:
-        ConfigError: flite or festival is not installed or lacks a voice, a folder does not hold what speaks, or ``--speakers`` of others than
-            Kokoro's.
+        ConfigError: flite or festival is not installed or lacks a voice, a folder does not hold what speaks, ``--speakers`` of others than
+            Kokoro's, or no words.
         InputError: no text, or a file of a model cannot be used.
     """
     voices = options.voice or list(VOICES)
     if options.speakers is not None and (options.speakers < 1 or any(name_voice(name)[0] != "kokoro" for name in voices)):
         raise ConfigError(f"--speakers {options.speakers}: must be at least 1, and only voices of kokoro:FOLDER speak as often as that")
+    if options.words < 1:
+        raise ConfigError(f"--words {options.words}: must be at least 1")
     check_voices(voices)
     vocabulary = (options.strings or "").split()
     sentences = [] if vocabulary else _find_sentences(source)

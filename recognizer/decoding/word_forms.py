@@ -32,8 +32,8 @@ class Manners(NamedTuple):
 
     cases: dict[int, np.ndarray]  # by magnitude of the frequency: shares (3,) of small letters, a capital first, capitals
     marks: dict[str, dict[tuple[str, str], float]]  # by initial: shares of what stands before and behind
-    unknown: float  # share of tokens that are no form of a word of the list
-    ends: float  # sentences a token
+    unknown: float  # share of what is no form of a word of the list, among the tokens and ends of sentences
+    ends: float  # and that of the ends of sentences
 
 
 def load_frequencies(path: str | Path) -> dict[str, float]:
@@ -47,14 +47,14 @@ def load_frequencies(path: str | Path) -> dict[str, float]:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
-            word, value = [*line.split(), "", ""][:2]
             try:
-                frequency = float(value) if len(line.split()) == 2 else math.nan
-            except ValueError:
-                frequency = math.nan
+                word, value = line.lower().split()
+                frequency = float(value)
+            except ValueError:  # of either line
+                word, frequency = "", math.nan
             if not 0 < frequency < math.inf:
                 raise InputError(f"{path}:{number}: {line.strip()[:60]!r} is not a word and its frequency, a number above 0")
-            frequencies[word.lower()] = frequencies.get(word.lower(), 0.0) + frequency
+            frequencies[word] = frequencies.get(word, 0.0) + frequency
     if not frequencies:
         raise InputError(f"{path}: holds no words; a line is a word and its frequency")
     return frequencies
@@ -103,11 +103,12 @@ def find_manners(shares: Mapping[str, float], sentences: Iterable[str]) -> Manne
             marks[_initial(word)][before, behind] += 1
     if not known:
         raise InputError("no sentence has a word of the list of frequencies")
-    total = tokens + lines
+    unknown = max(tokens - known, 1)  # other words exist, although this text has none
+    total = known + unknown + lines
     return Manners(
         {magnitude: counts / counts.sum() for magnitude, counts in cases.items() if counts.sum() >= FEW} or {0: sum(cases.values()) / known},
         {initial: {pair: count / seen.total() for pair, count in seen.items() if count >= RARE * seen.total()} for initial, seen in marks.items()},
-        max(tokens - known, 1) / total,
+        unknown / total,
         lines / total,
     )
 

@@ -136,7 +136,7 @@ def _grow(
         going = going[lengths[going] > depth]
         depth += 1
     parent, label = np.concatenate(parents).astype(np.int32), np.concatenate(labels).astype(np.int32)
-    ends, word = np.divmod(np.unique(node * len(words) + owner), len(words))  # as one number each, which sorts ten times as fast
+    ends, word = np.divmod(np.unique(node * len(words) + owner), len(words))  # pairs as one number each are sorted sooner
     nodes = np.arange(count + 1)
     first, word_first = (np.searchsorted(column, nodes).astype(np.int32) for column in (parent[1:], ends.astype(np.int32)))
     return WordTree(words, first, label[1:], nodes[1:count].astype(np.int32), word_first, word.astype(np.int32), parent, unspelt)

@@ -175,6 +175,11 @@ def test_speakers_of_voices_that_have_none(read_synthetic, words):
         read_synthetic("Yes moon.", *words)
 
 
+def test_utterances_of_no_words(read_synthetic):
+    with pytest.raises(ConfigError, match="--words 0: must be at least 1"):
+        read_synthetic("Yes moon.", "--words", "0")
+
+
 def test_a_folder_of_something_else_is_refused(folder):
     name = f"kokoro:{folder}"
 

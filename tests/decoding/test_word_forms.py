@@ -52,6 +52,11 @@ def test_words_with_an_initial_that_the_text_lacks_stand_alone():
     assert "(chat)" in forms and "chat" not in forms and "élan" in forms
 
 
+def test_a_text_of_one_word():
+    forms = find_forms(model_words({"chat": 3, "coq": 1}, ["chat"]))
+    assert [forms[one] for one in ("chat", "coq", "<unk>", "</s>")] == pytest.approx([1 / 4, 1 / 12, 1 / 3, 1 / 3])
+
+
 def test_an_accent_makes_no_other_initial():
     forms = find_forms(model_words({"été": 1, "elle": 1}, ["l'été"]))
     assert {"l'été", "l'elle"} <= {*forms}

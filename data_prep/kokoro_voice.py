@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 import soxr
 
+from recognizer.data_prep.pronouncing import pronounce_once
 from recognizer.data_prep.sound_writer import write_sound
 from recognizer.errors import ConfigError, InputError
 from recognizer.lexicon import Pronunciations, bare_phone, load_lexicon
@@ -50,7 +51,6 @@ WEAK = frozenset((
 ENDS = (".", ".", ".", ",", "?")  # of an utterance
 PACE = (0.9, 1.4)  # factors of the speed
 OWN = (0.5, 1.0)  # share of the first of the two voices
-VARIANT = 0.3  # chance that a word is pronounced in any of its ways in place of the first
 PAUSE = 0.04  # chance of one between two words
 LEVELS = (0.2, 0.8)  # of the loudest sample
 AROUND = (0.05, 0.4)  # seconds before and behind what is said
@@ -105,7 +105,7 @@ def say(voices: Voices, text: str, path: Path, stretch: float, speaker: str = ""
     """
     seed = crc32(f"{path.stem} {text}".encode())
     chance = np.random.default_rng(seed)
-    words = [(word, _pronounce(word, voices.lexicon, chance)) for word in text.lower().split()]
+    words = [(word, pronounce_once(word, voices.lexicon, chance)) for word in text.lower().split()]
     tokens = [NUMBERS[symbol] for symbol in write_symbols(words, chance)]
     who = np.random.default_rng(crc32(speaker.encode())) if speaker else chance
     first, second = voices.english[who.integers(len(voices.english))], voices.all[who.integers(len(voices.all))]
@@ -137,13 +137,6 @@ def write_symbols(words: Sequence[tuple[str, Sequence[str]]], chance: np.random.
 
 def _is_vowel(phone: str) -> bool:
     return phone[-1].isdigit() or phone == "R"
-
-
-def _pronounce(word: str, lexicon: Pronunciations, chance: np.random.Generator) -> tuple[str, ...]:
-    ways = lexicon.get(word) or lexicon.get(word.upper())
-    if not ways:
-        raise InputError(f"{word!r} is not in the dictionary")
-    return ways[chance.integers(len(ways)) if chance.random() < VARIANT else 0]
 
 
 def _cut(samples: np.ndarray, chance: np.random.Generator) -> np.ndarray:

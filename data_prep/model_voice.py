@@ -14,12 +14,13 @@ from zlib import crc32
 
 import numpy as np
 
+from recognizer.data_prep.pronouncing import pronounce_once
 from recognizer.data_prep.sound_writer import write_sound
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.data_prep.sphinx_model import SILENCE, Position, SphinxModel, load_sphinx_model
 from recognizer.data_prep.trajectory import find_trajectory
 from recognizer.data_prep.vocoder import RATE, render
-from recognizer.errors import ConfigError, InputError
+from recognizer.errors import ConfigError
 from recognizer.lexicon import Pronunciations, load_lexicon
 
 # Mean cepstra of a recording, which models leave out: mean and deviation over 240 of speechocean762 and Kathleen, loudest sample 1.
@@ -35,7 +36,6 @@ LEVELS = (0.2, 0.8)  # of the loudest sample
 OWN = (0.5, 1.0)  # share of a speaker's own Gaussian in a sound, the rest being all speakers'
 ACCENT = (0.3, 1.2)  # how far a speaker's Gaussians are from the most frequent
 PAUSE = 0.04  # chance of one between two words
-VARIANT = 0.3  # chance that a word is pronounced in any of its ways in place of the first
 LONGEST = 6.0  # frames of a state of silence, on average
 SHAPE = 6.0  # of the gamma distribution of a state's durations
 HURRY = 0.35  # deviation of the logarithm of a whole phone's
@@ -77,19 +77,12 @@ def say(voices: Voices, text: str, path: Path, stretch: float, pitch: float) -> 
         InputError: a word is not in the dictionary.
     """
     chance = np.random.default_rng(crc32(f"{path.stem} {text}".encode()))
-    words = [_pronounce(word, voices.lexicon, chance) for word in text.split()]
+    words = [pronounce_once(word, voices.lexicon, chance) for word in text.split()]
     cepstra, noise = _plan(voices.model, words, stretch * chance.uniform(*PACE), chance)
     cepstra += chance.normal(COLOUR, COLOURS) - cepstra.mean(axis=0)
     samples = render(cepstra, noise, _intone(len(cepstra), chance) * pitch, voices.model.scale, chance)
     write_sound(path, samples * chance.uniform(*LEVELS) / max(np.abs(samples).max(), 1e-9), RATE)
     return tuple(phone for word in words for phone in word)
-
-
-def _pronounce(word: str, lexicon: Pronunciations, chance: np.random.Generator) -> tuple[str, ...]:
-    ways = lexicon.get(word.lower()) or lexicon.get(word.upper())
-    if not ways:
-        raise InputError(f"{word!r} is not in the dictionary")
-    return ways[chance.integers(len(ways)) if chance.random() < VARIANT else 0]
 
 
 def _intone(frames: int, chance: np.random.Generator) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from recognizer.data_prep import kokoro_voice, synthesise_speech
+from recognizer.data_prep import kokoro_voice, pronouncing, synthesise_speech
 from recognizer.data_prep.kokoro_voice import NUMBERS, SYMBOLS, load_voices, say, write_symbols
 from recognizer.data_prep.speechocean import PHONES
 from recognizer.data_prep.voices import check_voices
@@ -56,7 +56,7 @@ def read_synthetic(folder, tmp_path, write):
 def always(monkeypatch):
     """No chance: no pauses, the first pronunciation, a full stop."""
     monkeypatch.setattr(kokoro_voice, "PAUSE", 0.0)
-    monkeypatch.setattr(kokoro_voice, "VARIANT", 0.0)
+    monkeypatch.setattr(pronouncing, "VARIANT", 0.0)
     monkeypatch.setattr(kokoro_voice, "ENDS", (".",))
 
 

@@ -214,7 +214,7 @@ class TrainerConfig:
     average: float = 0.0  # decay of the running average of weights that is evaluated and saved; 0: none
     evaluate_every: int = 1  # epochs
     checkpoint_minutes: float = 5.0  # and at the end of every epoch
-    workers: int = 1  # processes that read and augment; 0: in the training process
+    workers: int = -1  # processes that read and augment; 0: in the training process; -1: one, or beside a GPU one for each core but one
     cache: bool = True  # keep decoded items in run_dir/cache, read back by memory mapping
     threads: int = 0  # of the CPU; 0: all cores
     tensorboard: bool = False
@@ -225,9 +225,10 @@ class TrainerConfig:
         for key in positive:
             require(getattr(self, key) > 0, key, "must be positive")
         never_negative = ("weight_decay", "clip", "weight_noise", "consistency", "warmup_steps", "calm_epochs", "minutes", "patience",
-            "checkpoint_minutes", "workers", "threads", "overfit")
+            "checkpoint_minutes", "threads", "overfit")
         for key in never_negative:
             require(getattr(self, key) >= 0, key, "cannot be negative")
+        require(self.workers >= -1, "workers", "cannot be below -1")
         require(0 <= self.momentum < 1, "momentum", "must lie in [0, 1)")
         require(0 < self.plateau_factor < 1, "plateau_factor", "must lie in (0, 1)")
         require(0 <= self.average < 1, "average", "must lie in [0, 1)")

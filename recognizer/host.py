@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import resource
 import sys
@@ -58,6 +59,16 @@ def prepare_host(threads: int = 0) -> None:
             libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
         except (OSError, AttributeError):  # another C library: only slower
             pass
+
+
+def count_workers(asked: int, device: torch.device) -> int:
+    """How many processes read training data: as many as asked for, or (-1) as many as a network on this device can wait for.
+
+    A network on the CPU wants the cores for itself, and one process keeps up with it; a GPU takes more than one core can augment.
+    """
+    if asked >= 0:
+        return asked
+    return 1 if device.type == "cpu" else max(1, (os.cpu_count() or 1) - 1)
 
 
 def peak_memory() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from recognizer.errors import ConfigError
-from recognizer.host import choose_device, name_processor, peak_memory, prepare_host
+from recognizer.host import choose_device, count_workers, name_processor, peak_memory, prepare_host
 
 
 def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +40,14 @@ def test_threads_are_set_or_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == []
     prepare_host(3)
     assert asked == [3]
+
+
+def test_readers_are_as_asked_or_as_the_device_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    assert [count_workers(asked, device) for device in (cpu, gpu) for asked in (0, 3)] == [0, 3, 0, 3]
+    for cores, beside_gpu in ((16, 15), (1, 1), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert (count_workers(-1, cpu), count_workers(-1, gpu)) == (1, beside_gpu)
 
 
 def test_the_processor_by_the_name_of_its_maker(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The LSTM recurrence on a GPU: Triton kernels, with and without a CUDA graph. Off unless ``RECOGNIZER_TRITON=1``.
+"""The LSTM recurrence on a GPU: Triton kernels, with and without a CUDA graph. Used wherever Triton is, unless ``RECOGNIZER_TRITON=0``.
 
 One direction of one layer, after Hochreiter & Schmidhuber 1997 (``none``), Gers, Schmidhuber & Cummins 2000 (``forget``), Greff et al.
 2017 (``coupled``), with the peepholes of Gers & Schmidhuber 2000::
@@ -15,7 +15,9 @@ all of R in every step: 4 MB in float32 at H = 512, by estimate tens of microsec
 four of them busy. Public Triton LSTMs of this kind reach about the float32 speed of ``nn.LSTM``, and FlashRNN's stops at a head size of
 64. Splitting R over multiprocessors wants a barrier of the whole grid, which Triton does not have. Here a step is one product by
 cuBLAS over the whole device and one kernel for the rest; their launches, which would cost more than their work, are recorded once
-in a CUDA graph of a fixed number of frames (:mod:`recognizer.models.lstm_graph`). Not yet timed on a GPU; hence the switch.
+in a CUDA graph of a fixed number of frames (:mod:`recognizer.models.lstm_graph`). On an H200, 64 sequences of 500 frames and 256 cells in
+float32 take 0.76 of the time of ``nn.LSTM`` without peepholes, and 0.78 in training; frame by frame in plain operations they take 14 and 21
+times its time (``scripts/bench_recurrent.py --device cuda``).
 
 Precision: the input's, float32 or bf16; sums, cell states and what is carried back from frame to frame are float32 (float64 where the
 input is). Products of float32 follow torch's setting for TF32. The state behind a sequence's end is the caller's to ignore.
@@ -44,17 +46,18 @@ def available() -> bool:
 
 
 def enabled() -> bool:
-    """Whether the environment variable RECOGNIZER_TRITON asks for these kernels on a GPU: 1 does, 0 (the default) does not.
+    """Whether these kernels are used on a GPU: where Triton is installed, unless the environment variable RECOGNIZER_TRITON is 0.
 
     Raises:
-        ConfigError: another value, or 1 where Triton is not installed.
+        ConfigError: another value than 0 or 1, or 1 where Triton is not installed.
     """
-    value = os.environ.get(SWITCH, "0")
-    if value not in ("0", "1"):
+    installed = find_spec("triton") is not None
+    value = os.environ.get(SWITCH)
+    if value not in ("0", "1", None):
         raise ConfigError(f"{SWITCH}={value}: set it to 1 (Triton kernels on a GPU) or 0")
-    if value == "1" and find_spec("triton") is None:
+    if value == "1" and not installed:
         raise ConfigError(f"{SWITCH}=1 needs Triton, which is not installed: install triton or unset {SWITCH}")
-    return value == "1"
+    return installed and value != "0"
 
 
 def run_lstm(projected: Tensor, recurrent: Tensor, peepholes: Tensor | None, h0: Tensor, c0: Tensor, mode: str = "forget") -> tuple[Tensor, Tensor]:

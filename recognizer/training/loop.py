@@ -16,6 +16,7 @@ from recognizer.errors import TrainingError
 from recognizer.features.chance import item_generator
 from recognizer.features.spec_augment import mask_spectrogram
 from recognizer.features.vocal_tract import warp_vocal_tracts
+from recognizer.host import count_workers
 from recognizer.models.attention import SelfAttention
 from recognizer.models.network import Network
 from recognizer.models.recurrence import Recurrence
@@ -80,7 +81,7 @@ class Learner:
         self.schedule = Schedule(self.config.trainer)
         self.average = RunningAverage(self.network, self.config.trainer.average) if self.config.trainer.average else None
         trainer = self.config.trainer
-        self.reader = BatchReader(replace(self.train.items, calm_epochs=trainer.calm_epochs), trainer.workers)
+        self.reader = BatchReader(replace(self.train.items, calm_epochs=trainer.calm_epochs), count_workers(trainer.workers, self.device))
 
     @property
     def calm(self) -> bool:

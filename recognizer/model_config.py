@@ -50,6 +50,7 @@ class LineCnn:
     time_strides: tuple[int, ...] = (2, 2, 1, 1)  # horizontal stride of each
     height_strides: tuple[int, ...] = (2, 2, 2, 2)
     ranks: tuple[int, ...] = ()  # filters of each that its channels are mixed from (`recognizer compress`); 0, or none given: as many as channels
+    residual: bool = False  # a convolution without stride that keeps the number of channels adds to what it reads (He et al. 2016)
     dropout: float = 0.1  # whole channels, after each convolution but the first
 
     def __post_init__(self) -> None:

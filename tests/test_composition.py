@@ -17,7 +17,7 @@ PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for pa
 GLOBAL = ("experiment", "debug")  # groups whose files hold only what differs
 # what cannot be had with the features of speech, and those it goes with
 FEATURES = {
-    "model/line_cnn_blstm": "pixels", "model/mdlstm": "pixels", "model/mdlstm_fast": "pixels",
+    "model/line_cnn_blstm": "pixels", "model/line_cnn_deep": "pixels", "model/mdlstm": "pixels", "model/mdlstm_fast": "pixels",
     "augment/handwriting": "pixels", "augment/strokes": "strokes",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -19,6 +20,8 @@ from recognizer.models.masking import valid_frames
 from recognizer.models.network import Identity
 from recognizer.models.speech_cnn import SpeechConvolutions
 
+# the second of these adds to what it reads
+RESIDUAL = LineCnn(channels=(3, 3, 3, 4), time_strides=(2, 1, 2, 1), height_strides=(2, 1, 1, 1), residual=True, dropout=0)
 DIM = 9  # features of a frame, or rows of a line
 STRIDES = list(product((1, 2, 3, 4), repeat=2))
 
@@ -35,6 +38,7 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
     "none": lambda: Identity(DIM),
     **{f"stack {n}": lambda n=n: FrameStack(Stack(frames=n), DIM) for n in (1, 2, 3, 5, 32)},  # type: ignore[misc]
     **{f"line {s}": lambda s=s: line_cnn(s) for s in STRIDES},  # type: ignore[misc]
+    "residual line": lambda: LineConvolutions(RESIDUAL),
     **{f"speech {s}": lambda s=s: speech_cnn(s) for s in STRIDES},  # type: ignore[misc]
 }
 
@@ -76,7 +80,7 @@ def test_strides_are_products_of_those_of_the_layers() -> None:
     assert [MAKERS[name]().stride for name in ("none", "stack 5", "line (2, 3)", "speech (4, 2)")] == [1, 5, 6, 8]
 
 
-@pytest.mark.parametrize("name", ["none", "stack 3", "line (2, 3)", "line (1, 1)", "speech (2, 2)", "speech (1, 3)"])
+@pytest.mark.parametrize("name", ["none", "stack 3", "line (2, 3)", "line (1, 1)", "residual line", "speech (2, 2)", "speech (1, 3)"])
 def test_an_item_alone_is_the_same_as_in_a_padded_batch(name: str) -> None:
     frontend = randomise(MAKERS[name]())
     items = [torch.randn(length, DIM) for length in (23, 1, 6, 22, 7)]
@@ -175,3 +179,25 @@ def test_a_convolution_is_what_it_says(inputs: int, training: bool) -> None:
     found.square().sum().backward()
     assert layer.convolution.weight.grad is not None and maps.grad is not None
     assert bool(layer.convolution.weight.grad.any()) and bool(maps.grad.any())
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_convolutions_that_keep_the_shape_add_to_what_they_read(training: bool) -> None:
+    frontend = randomise(LineConvolutions(RESIDUAL)).train(training)
+    columns, lengths = pad_frames([torch.randn(length, DIM) for length in (17, 8)])
+    maps, widths = columns.transpose(1, 2)[:, None], lengths
+    for number, layer in enumerate(frontend.layers):
+        answer, widths = layer(maps, widths)
+        maps = maps + answer if number == 1 else answer
+    torch.testing.assert_close(frontend(columns, lengths)[0], maps.amax(dim=2).transpose(1, 2))
+
+
+def test_gradients_go_past_a_convolution_that_answers_nothing() -> None:
+    columns, lengths = pad_frames([torch.randn(17, DIM)])
+    for residual in (False, True):
+        frontend = LineConvolutions(replace(RESIDUAL, residual=residual, dropout=0.0))
+        nn.init.zeros_(frontend.layers[1].norm.weight)
+        nn.init.constant_(frontend.layers[1].norm.bias, -1.0)
+        frontend(columns, lengths)[0].sum().backward()
+        reached = frontend.layers[0].convolution.weight.grad
+        assert (reached is not None and bool(reached.any())) == residual

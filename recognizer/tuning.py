@@ -86,7 +86,8 @@ def store(bundle: Bundle, config: DecoderConfig, folder: Path | None = None) -> 
 
 def _store(bundle: Bundle, config: DecoderConfig, folder: Path, room: Path) -> None:
     names: dict[str, Any] = {}
-    words = load_ngram(find_file(config, "lm", bundle.folder)).ids if config.second is not None else None
+    paired = config.second is not None and (config.lexicon is not None or config.second_lexicon is not None)
+    words = load_ngram(find_file(config, "lm", bundle.folder)).ids if paired else None
     models = {getattr(bundle.recipe.decoder, key) for key in FILES}  # old ones go
     files: dict[str, Path] = {name: bundle.folder / name for name in bundle.others if name not in models}
     for key in FILES:

@@ -13,6 +13,7 @@ from recognizer.data.manifest import Item
 from recognizer.decoding.beam import BeamDecoder
 from recognizer.decoding.decoder import Decoder, load_decoder
 from recognizer.decoding.pair import PairDecoder
+from recognizer.decoding.spelling_pair import SpellingPairDecoder
 from recognizer.errors import ConfigError, ManifestError
 from recognizer.evaluation.tokens import characters, units, words
 from recognizer.pipeline import Recognizer
@@ -41,7 +42,7 @@ class TuningData:
     """
 
     def __init__(self, recognizer: Recognizer, items: Sequence[Item], metric: str | None = None, progress: Progress | None = None) -> None:
-        if not isinstance(recognizer.decoder, (BeamDecoder, PairDecoder)):
+        if not isinstance(recognizer.decoder, (BeamDecoder, PairDecoder, SpellingPairDecoder)):
             raise ConfigError("tune: the bundle decodes greedily, which has nothing to tune; name a model with decoder.lm=FILE, or decoder=beam")
         self.recognizer, self.decoder = recognizer, recognizer.decoder
         level, by_words = recognizer.alphabet.level, recognizer.knows_words

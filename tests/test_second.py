@@ -18,6 +18,7 @@ from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.decoding.ngram_estimate import estimate_ngram
 from recognizer.decoding.ngram_file import save_ngram
 from recognizer.decoding.pair import PairDecoder
+from recognizer.decoding.spelling_pair import SpellingPairDecoder
 from recognizer.errors import BundleError, ConfigError
 from recognizer.inspecting import inspect
 from recognizer.models.network import Network
@@ -141,3 +142,32 @@ def test_what_does_not_hear_alike_is_refused(bundles, words, line_run, tmp_path)
     recipe = replace(bundle.recipe, model=replace(bundle.recipe.model, frontend=replace(bundle.recipe.model.frontend, frames=2)))
     with pytest.raises(ConfigError, match="its frames are 2 features long, those of the recogniser itself 3"):
         NetworkPair(Network(bundle.recipe, 5), Network(recipe, 5))
+
+
+@pytest.fixture(scope="module")
+def letters(tones, tmp_path_factory) -> Path:
+    """A model of the characters of the training manifest."""
+    path = tmp_path_factory.mktemp("lm") / "letters.ngram"
+    save_ngram(estimate_ngram([item.text for item in load_manifest(tones.root / "train.jsonl") if item.text], order=3, level="characters"), path)
+    return path
+
+
+def test_two_that_spell_alike_say_what_either_says_alone_where_they_are_one(bundles, letters, tones) -> None:
+    asked = DecoderConfig(kind="beam", lm=str(letters), lm_weight=0.4)
+    alone = Recognizer.load(bundles[0], "cpu", threads=1, decoder=asked)
+    pair = Recognizer.load(bundles[0], "cpu", threads=1, decoder=replace(asked, second=str(bundles[0]), second_weight=0.7))
+    assert isinstance(pair.decoder, SpellingPairDecoder)
+    sources = [str(item.source) for item in tones.items()]
+    for one, two in zip(alone.transcribe(sources, times=True), pair.transcribe(sources, times=True), strict=True):
+        assert two.text == one.text and two.acoustic == pytest.approx(one.acoustic, abs=1e-3)
+        assert [(token.start, token.end) for token in two.tokens] == [(token.start, token.end) for token in one.tokens] != []
+
+
+def test_two_that_spell_alike_are_tuned_without_any_list_of_words(cli, bundles, letters, tones, tmp_path) -> None:
+    asked = (f"decoder.lm={letters}", f"decoder.second={bundles[1]}")
+    outcome = cli("tune", bundles[0], tones.root / "dev.jsonl", *asked, "--json", "--threads", "1", "-o", tmp_path / "tuned", "--allow-seen")
+    assert outcome.code == 0, outcome.err
+    assert len({trial["second_weight"] for trial in json.loads("\n".join(outcome.out))["trials"]}) > 1
+    tuned = Recognizer.load(tmp_path / "tuned", "cpu", threads=1)
+    assert isinstance(tuned.decoder, SpellingPairDecoder) and tuned.recipe.decoder.calibration is not None
+    assert all(transcript.error is None for transcript in tuned.transcribe([str(item.source) for item in tones.items()], times=True))

@@ -80,7 +80,8 @@ def load_decoder(
         alphabet: of the log-probs to come.
         folder: of the bundle, in which files are looked for first.
         hotwords: weights of phrases, in nats.
-        second: of the other log-probs, where ``decoder.second`` names another recogniser; the words are then those of the model that both can spell.
+        second: of the other log-probs, where ``decoder.second`` names another recogniser. With a closed vocabulary the words are then those of the
+            model that both can spell; with an open one, or a model of characters, both write the same symbols.
 
     Raises:
         ConfigError: a file that is not there, models that do not fit together, or hotwords with a greedy decoder.
@@ -107,7 +108,10 @@ def load_decoder(
             words = lm
     if letters is not None:
         _check_letters(letters, alphabet)
-    if second is not None:
+    closed = config.vocabulary == "closed" or (config.vocabulary == "auto" and config.lexicon is not None)
+    by_words = closed and words is not None and letters is None
+    by_spelling = second is not None and second.level == alphabet.level and not by_words and spellings is None and others is None
+    if second is not None and not by_spelling:
         if words is None:
             raise ConfigError("decoder.second: needs decoder.lm, a model of words, in which both recognisers' readings are compared")
         spellings, others = _agree(spellings, others, words, alphabet, second)
@@ -120,6 +124,10 @@ def load_decoder(
         raise ConfigError("decoder.vocabulary: closed needs decoder.lexicon or a word model in decoder.lm")
     automaton = build_hotwords(hotwords, alphabet, spellings) if hotwords else None
     decoder = BeamDecoder(alphabet, config, Models(words, letters, tree, spellings, automaton))
+    if second is not None and by_spelling:
+        from recognizer.decoding.spelling_pair import SpellingPairDecoder
+
+        return SpellingPairDecoder(decoder, second)
     if second is None or others is None:
         return decoder
     from recognizer.decoding.pair import PairDecoder

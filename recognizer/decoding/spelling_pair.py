@@ -1,0 +1,94 @@
+"""Two recognisers that write the same symbols decide together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from math import isfinite
+
+import numpy as np
+
+from recognizer.alphabet import Alphabet
+from recognizer.config import DecoderConfig
+from recognizer.decoding.alignment import viterbi_align
+from recognizer.decoding.beam import BeamDecoder, decode_many
+from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.decoding.path_sums import quick_label_log_prob
+from recognizer.errors import ConfigError, InputError
+
+POOL = 12  # readings that each recogniser proposes; of 30 those that are chosen are the same
+
+
+class SpellingPairDecoder:
+    """Each of two recognisers proposes readings, and both judge all of them, symbol by symbol.
+
+    As :class:`~recognizer.decoding.pair.PairDecoder`, but for recognisers of the same symbols, so that any words may be written and a model of
+    characters may count. One beam searches both tables: what it has said of the language is the same whoever proposed the reading.
+
+    Args:
+        beam: of the first recogniser's alphabet; ``decoder.second_weight`` of its settings divides the acoustic score.
+        second: the other's alphabet. Symbols that only it has are never written.
+
+    Raises:
+        ConfigError: the second cannot write all that the first can.
+    """
+
+    def __init__(self, beam: BeamDecoder, second: Alphabet) -> None:
+        self.beam, self.alphabet = beam, second
+        self.config, self.models, self.closed = beam.config, beam.models, beam.closed
+        lacking = sorted(set(beam.alphabet.symbols) - set(second.symbols))
+        if lacking:
+            symbols = ", ".join(map(repr, lacking[:5]))
+            raise ConfigError(f"decoder.second: cannot write {symbols}, which the recogniser itself can; take one trained on the same symbols")
+        places = {symbol: label for label, symbol in enumerate(second.symbols, start=1)}
+        self._order = [0, *(places[symbol] for symbol in beam.alphabet.symbols)]
+
+    def with_config(self, config: DecoderConfig) -> SpellingPairDecoder:
+        """As of :class:`~recognizer.decoding.beam.BeamDecoder`."""
+        return SpellingPairDecoder(self.beam.with_config(config), self.alphabet)
+
+    def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
+        """The likeliest readings, best first.
+
+        Args:
+            log_probs: (T, V1 + V2), those of both recognisers side by side.
+            n_best: how many.
+
+        Raises:
+            InputError: as :meth:`~recognizer.decoding.beam.BeamDecoder.decode`.
+        """
+        columns = len(self.beam.alphabet) + len(self.alphabet)
+        if log_probs.shape[1] != columns:
+            raise InputError(f"log-probs have {log_probs.shape[1]} columns, both recognisers together {columns}")
+        tables = self._tables(log_probs)
+        first, second = (self.beam.decode(table, max(n_best, POOL)) for table in tables)
+        pool = {hypothesis.labels: hypothesis for hypothesis in (*second, *first)}  # of what both have found, the first's with its frames
+        probs = [np.exp(table) for table in tables]
+        judged = [self._judge(hypothesis, probs) for hypothesis in pool.values()]
+        possible = sorted((hypothesis for hypothesis in judged if isfinite(hypothesis.score)), key=lambda hypothesis: -hypothesis.score)
+        if not possible:  # so few frames that what one can read is too unlikely for the other
+            return first[:n_best]
+        found = {hypothesis.labels for hypothesis in first}
+        return [hypothesis if hypothesis.labels in found else _place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
+
+    def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
+        """:meth:`decode` of many lines, in order, in parallel threads (0: as many as there are processors)."""
+        yield from decode_many(self.decode, log_probs, n_best, threads)
+
+    def _tables(self, log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The log-probs of both, (T, V1) each, in the order of the first's alphabet."""
+        columns = len(self.beam.alphabet)
+        other = np.asarray(log_probs[:, columns:], dtype=np.float64)[:, self._order]
+        other -= np.logaddexp.reduce(other, axis=1, keepdims=True)  # what only the second can write is out of the question
+        return np.ascontiguousarray(log_probs[:, :columns], dtype=np.float64), np.ascontiguousarray(other)
+
+    def _judge(self, hypothesis: Hypothesis, probs: list[np.ndarray]) -> Hypothesis:
+        labels, share = np.array(hypothesis.labels, np.int64), self.config.second_weight
+        one, other = (float(quick_label_log_prob(table, labels)) for table in probs)
+        acoustic = (1 - share) * one + share * other
+        return replace(hypothesis, score=acoustic + hypothesis.language + hypothesis.bonus, acoustic=acoustic)
+
+
+def _place(hypothesis: Hypothesis, table: np.ndarray) -> Hypothesis:
+    """With frames of the first recogniser, where only the second has found it."""
+    return replace(hypothesis, frames=viterbi_align(table, hypothesis.labels).starts)

@@ -138,6 +138,11 @@ class DecoderConfig:
     second_lexicon: str | None = None  # how it spells or pronounces the words
     calibration: Calibration | None = None  # from evidence to confidence; found by `recognizer tune`
 
+    @property
+    def closed(self) -> bool:
+        """Whether only words of a list may be read."""
+        return self.vocabulary == "closed" or (self.vocabulary == "auto" and self.lexicon is not None)
+
     def __post_init__(self) -> None:
         for key in ("width", "labels"):
             require(getattr(self, key) >= 1, key, "must be positive")

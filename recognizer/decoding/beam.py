@@ -63,13 +63,12 @@ class BeamDecoder:
     def __init__(self, alphabet: Alphabet, config: DecoderConfig, models: Models | None = None) -> None:
         self.alphabet, self.config, self.models = alphabet, config, models or Models()
         self.separator = alphabet.encode(" ")[0] if alphabet.level == "characters" and " " in alphabet.symbols else 0
-        closed = config.vocabulary == "closed" or (config.vocabulary == "auto" and config.lexicon is not None)
         tree, words, letters = self.models.tree, self.models.words, self.models.letters
         if words is not None and tree is None:
             raise ConfigError("decoder.lm: a word model needs the words spelt (a lexicon, or characters in the alphabet)")
-        if tree is not None and not self.separator and not closed:
+        if tree is not None and not self.separator and not config.closed:
             raise ConfigError("decoder.vocabulary: without a space between words only a closed vocabulary can be told apart")
-        self.closed = closed
+        self.closed = config.closed
         self._words = _gram(words, config.lm_weight, tree.words if tree is not None else ())
         self._letters = _gram(letters, self._letter_weight(), ("", *alphabet.symbols))
         self._tree = self._make_tree()

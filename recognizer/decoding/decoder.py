@@ -108,8 +108,7 @@ def load_decoder(
             words = lm
     if letters is not None:
         _check_letters(letters, alphabet)
-    closed = config.vocabulary == "closed" or (config.vocabulary == "auto" and config.lexicon is not None)
-    by_words = closed and words is not None and letters is None
+    by_words = config.closed and words is not None and letters is None
     by_spelling = second is not None and second.level == alphabet.level and not by_words and spellings is None and others is None
     if second is not None and not by_spelling:
         if words is None:

@@ -69,7 +69,7 @@ class PairDecoder:
         possible = sorted((hypothesis for hypothesis in judged if isfinite(hypothesis.score)), key=lambda hypothesis: -hypothesis.score)
         if not possible:  # so few frames that what one can read is too long for the other
             possible = self.first.decode(tables[0], n_best)
-        placed = [self._place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
+        placed = [place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
         return placed if self.config.words else list(map(without_words, placed))
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
@@ -88,11 +88,12 @@ class PairDecoder:
         bonus = self.first.bonus(found[0].labels, len(words))
         return replace(found[0], score=acoustic + language + bonus, acoustic=acoustic, language=language, bonus=bonus)
 
-    def _place(self, hypothesis: Hypothesis, table: np.ndarray) -> Hypothesis:
-        """With frames, where only the second recogniser has found it."""
-        if len(hypothesis.frames) == len(hypothesis.labels):
-            return hypothesis
-        return replace(hypothesis, frames=viterbi_align(table, hypothesis.labels).starts)
+
+def place(hypothesis: Hypothesis, table: np.ndarray) -> Hypothesis:
+    """With frames by the first recogniser's log-probs (T, V), where only the second has found it."""
+    if len(hypothesis.frames) == len(hypothesis.labels):
+        return hypothesis
+    return replace(hypothesis, frames=viterbi_align(table, hypothesis.labels).starts)
 
 
 def _with_words(decoder: BeamDecoder) -> BeamDecoder:

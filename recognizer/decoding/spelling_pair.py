@@ -10,9 +10,9 @@ import numpy as np
 
 from recognizer.alphabet import Alphabet
 from recognizer.config import DecoderConfig
-from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.beam import BeamDecoder, decode_many
 from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.decoding.pair import place
 from recognizer.decoding.path_sums import quick_label_log_prob
 from recognizer.errors import ConfigError, InputError
 
@@ -62,14 +62,14 @@ class SpellingPairDecoder:
             raise InputError(f"log-probs have {log_probs.shape[1]} columns, both recognisers together {columns}")
         tables = self._tables(log_probs)
         first, second = (self.beam.decode(table, max(n_best, POOL)) for table in tables)
-        pool = {hypothesis.labels: hypothesis for hypothesis in (*second, *first)}  # of what both have found, the first's with its frames
+        pool = {hypothesis.labels: replace(hypothesis, frames=()) for hypothesis in second}
+        pool |= {hypothesis.labels: hypothesis for hypothesis in first}
         probs = [np.exp(table) for table in tables]
         judged = [self._judge(hypothesis, probs) for hypothesis in pool.values()]
         possible = sorted((hypothesis for hypothesis in judged if isfinite(hypothesis.score)), key=lambda hypothesis: -hypothesis.score)
         if not possible:  # so few frames that what one can read is too unlikely for the other
-            return first[:n_best]
-        found = {hypothesis.labels for hypothesis in first}
-        return [hypothesis if hypothesis.labels in found else _place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
+            possible = first
+        return [place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
         """:meth:`decode` of many lines, in order, in parallel threads (0: as many as there are processors)."""
@@ -87,8 +87,3 @@ class SpellingPairDecoder:
         one, other = (float(quick_label_log_prob(table, labels)) for table in probs)
         acoustic = (1 - share) * one + share * other
         return replace(hypothesis, score=acoustic + hypothesis.language + hypothesis.bonus, acoustic=acoustic)
-
-
-def _place(hypothesis: Hypothesis, table: np.ndarray) -> Hypothesis:
-    """With frames of the first recogniser, where only the second has found it."""
-    return replace(hypothesis, frames=viterbi_align(table, hypothesis.labels).starts)

@@ -16,7 +16,7 @@ from recognizer.decoding.pair import place
 from recognizer.decoding.path_sums import quick_label_log_prob
 from recognizer.errors import ConfigError, InputError
 
-POOL = 12  # readings that each recogniser proposes; of 30 those that are chosen are the same
+POOL = 20  # readings that each recogniser proposes, however many are asked for: the best of them is the same
 
 
 class SpellingPairDecoder:
@@ -52,7 +52,7 @@ class SpellingPairDecoder:
 
         Args:
             log_probs: (T, V1 + V2), those of both recognisers side by side.
-            n_best: how many.
+            n_best: how many; there are at most twice as many as each proposes.
 
         Raises:
             InputError: as :meth:`~recognizer.decoding.beam.BeamDecoder.decode`.
@@ -61,7 +61,7 @@ class SpellingPairDecoder:
         if log_probs.shape[1] != columns:
             raise InputError(f"log-probs have {log_probs.shape[1]} columns, both recognisers together {columns}")
         tables = self._tables(log_probs)
-        first, second = (self.beam.decode(table, max(n_best, POOL)) for table in tables)
+        first, second = (self.beam.decode(table, POOL) for table in tables)
         pool = {hypothesis.labels: replace(hypothesis, frames=()) for hypothesis in second}
         pool |= {hypothesis.labels: hypothesis for hypothesis in first}
         probs = [np.exp(table) for table in tables]

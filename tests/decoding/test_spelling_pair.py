@@ -12,6 +12,7 @@ import pytest
 
 from recognizer.alphabet import Alphabet
 from recognizer.config import DecoderConfig
+from recognizer.decoding import spelling_pair
 from recognizer.decoding.decoder import load_decoder
 from recognizer.decoding.ngram_estimate import estimate_ngram
 from recognizer.decoding.ngram_file import load_ngram, save_ngram
@@ -31,6 +32,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for level in ("characters", "words"):
         save_ngram(estimate_ngram(TEXTS, order=2, level=level), folder / f"{level}.ngram")  # type: ignore[arg-type]
     return {"char_lm": str(folder / "characters.ngram"), "lm": str(folder / "words.ngram")}
+
+
+@pytest.fixture(autouse=True)
+def all_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a short table can say is left out."""
+    monkeypatch.setattr(spelling_pair, "POOL", 100)
 
 
 def settings(**changes: object) -> DecoderConfig:
@@ -116,6 +123,14 @@ def test_where_neither_can_write_what_the_other_reads_the_first_decides() -> Non
     table = np.hstack([certain([2, 3], 4), certain([1, 1], 5)])  # "ab", or "b"
     (found,) = pair().decode(table)
     assert FIRST.decode(found.labels) == "ab" and math.isfinite(found.score)
+
+
+def test_the_best_does_not_depend_on_how_many_are_asked_for(models, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spelling_pair, "POOL", 2)
+    for seed in range(20):
+        table = emissions(seed, 9)
+        one, more = (pair(**models).decode(table, n_best) for n_best in (1, 50))
+        assert one == more[:1] and len(more) <= 4
 
 
 def test_nothing_was_written(models) -> None:

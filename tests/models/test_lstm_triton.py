@@ -240,7 +240,7 @@ def test_on_a_gpu_replayed_graphs_give_what_the_loop_gives(mode: str) -> None:
 
 
 @needs_gpu
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 5e-2)])  # an H200: 3.4e-2
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
 @pytest.mark.parametrize("mode", lstm_triton.GATES)
 def test_on_a_gpu_kernels_equal_the_equations(mode: str, dtype: torch.dtype, tolerance: float) -> None:
     case = make_case(mode, 20, 3, 50, dtype=dtype, device="cuda")

@@ -1,4 +1,4 @@
-"""Recordings on disk: any format that libsndfile reads, as one channel at the wanted sample rate."""
+"""Recordings on disk: any format that libsndfile reads, and G.722, as one channel at the wanted sample rate."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import soundfile
 import soxr
 
 from recognizer.errors import InputError
+from recognizer.features import g722
 from recognizer.features.mp3_frames import count_samples
 
-# Lower case; the content decides how a file is read, the suffix only whether a folder's file is taken for a recording.
+# Lower case; the content decides how a file is read (but for G.722), the suffix only whether a folder's file is taken for a recording.
 AUDIO_SUFFIXES: frozenset[str] = frozenset(
-    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist", ".aif", ".aiff", ".au", ".snd", ".caf", ".w64", ".rf64"}
+    {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".sph", ".nist", ".aif", ".aiff", ".au", ".snd", ".caf", ".w64", ".rf64", g722.SUFFIX}
 )
 
 _MARGIN = 0.05  # seconds decoded on either side of a span, so that the resampling filter sees what is beyond its ends
@@ -35,7 +36,8 @@ def load_audio(path: str | Path, sample_rate: int, start: float = 0.0, seconds: 
     decoded from Opus. What reaches beyond the end of the recording is left out.
 
     Args:
-        path: WAV, FLAC, Ogg (Opus, Vorbis), MP3, NIST SPHERE (under any name), AIFF, AU, CAF, W64; 8 to 32 bits or float.
+        path: WAV, FLAC, Ogg (Opus, Vorbis), MP3, NIST SPHERE (under any name), AIFF, AU, CAF, W64; 8 to 32 bits or float. G.722 by
+            its suffix (needs the extra ``telephony``; decoded whole).
         sample_rate: of the result, Hz; other rates are resampled by soxr (HQ).
         start: seconds into the recording.
         seconds: length of the span; None: up to the end.
@@ -64,7 +66,8 @@ def opened_audio(path: str | Path) -> Iterator[soundfile.SoundFile]:
     file = Path(path)
     _check_readable(file)
     try:
-        with soundfile.SoundFile(os.fsencode(file)) as sound:  # soundfile refuses names that are not UTF-8
+        # soundfile refuses names that are not UTF-8
+        with g722.open_g722(file) if file.suffix.lower() == g722.SUFFIX else soundfile.SoundFile(os.fsencode(file)) as sound:
             _check_complete(file, sound)
             if sound.frames == 0:
                 raise InputError(f"{path}: the recording has no samples")

@@ -136,6 +136,7 @@ class DecoderConfig:
     second: str | None = None  # a recogniser of the same input that proposes readings and judges all: a path from the bundle, or in the box
     second_weight: float = 0.5  # its share of the acoustic score
     second_lexicon: str | None = None  # how it spells or pronounces the words
+    second_alone: float = 1.0  # share of a reading among those the second proposes from which it decides alone (the same symbols only); 1: never
     calibration: Calibration | None = None  # from evidence to confidence; found by `recognizer tune`
 
     @property
@@ -153,7 +154,8 @@ class DecoderConfig:
             require(0 <= getattr(self, key) < float("inf"), key, "cannot be negative")
         for key in ("unknown", "insertion", "symbol_insertion"):
             require(abs(getattr(self, key)) < float("inf"), key, "must be a finite number")
-        require(0 <= self.second_weight <= 1, "second_weight", "must lie in [0, 1]")
+        for key in ("second_weight", "second_alone"):
+            require(0 <= getattr(self, key) <= 1, key, "must lie in [0, 1]")
         known = bool(self.lexicon or self.lm or self.second_lexicon)
         require(self.vocabulary != "closed" or known, "vocabulary", "closed needs decoder.lexicon or a word model in decoder.lm")
 

@@ -50,10 +50,11 @@ class Emitter:
         features: what it takes.
         precision: "float32" or "bf16".
         batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
+        keep: whether an emission holds what the network was given (not of long recordings), for another to be given it, too.
     """
 
-    def __init__(self, network: Network | NetworkPair, features: Features, precision: str, batch_frames: int) -> None:
-        self.network, self.features, self.precision, self.batch_frames = network, features, precision, batch_frames
+    def __init__(self, network: Network | NetworkPair, features: Features, precision: str, batch_frames: int, keep: bool = False) -> None:
+        self.network, self.features, self.precision, self.batch_frames, self.keep = network, features, precision, batch_frames, keep
         # samples of a recording that a frame of log-probs stands for
         self.step = int(network.features.hop) * network.stride if isinstance(features, AudioFeatures) else 1  # type: ignore[arg-type, union-attr]
         self.reader = SourceReader(features, batch_frames, self.step)
@@ -69,6 +70,11 @@ class Emitter:
                 following = [pool.submit(self.reader.open, *entry) for entry in islice(numbered, ahead)]
                 yield from self._run([_Job(future.result()) for future in upcoming])
                 upcoming = following
+
+    def run(self, arrays: Iterable[np.ndarray]) -> list[np.ndarray]:
+        """Log-probs (T, V) of what :attr:`Emission.content` of another emitter holds."""
+        jobs = [_Job(Opened("", array)) for array in arrays]
+        return [emission.table for ready in self._run(jobs) for emission in ready if emission.table is not None]
 
     def _run(self, jobs: list[_Job]) -> Iterator[list[Emission]]:
         """Put some sources through the network: short ones together, sorted by length; long ones window by window.
@@ -136,13 +142,14 @@ class Emitter:
         table = np.concatenate(job.pieces) if job.pieces else np.empty((0, self.network.columns), dtype=np.float32)
         job.pieces = []
         log_probs = table[:, : self.network.first.columns] if isinstance(self.network, NetworkPair) else table
+        content = opened.content if self.keep and isinstance(opened.content, np.ndarray) else None
         if isinstance(self.features, AudioFeatures):
-            rate = self.features.sample_rate
-            seconds = opened.length / rate
-            return Emission(opened.name, log_probs, table, seconds=seconds, clock=Clock.of_audio(self.step / rate, seconds))
+            seconds = opened.length / self.features.sample_rate
+            clock = Clock.of_audio(self.step / self.features.sample_rate, seconds)
+            return Emission(opened.name, log_probs, table, seconds=seconds, clock=clock, content=content)
         if isinstance(self.features, StrokeFeatures):
-            reach = WORD_REACH_HEIGHTS / self.features.spacing
-            return Emission(opened.name, log_probs, table, width=opened.length, clock=Clock(self.network.stride, reach, end=opened.length))
-        placement = opened.placement
-        clock = Clock.of_line(self.network.stride, self.features.height, opened.length, placement.offset, placement.scale)
-        return Emission(opened.name, log_probs, table, width=opened.length, clock=clock)
+            clock = Clock(self.network.stride, WORD_REACH_HEIGHTS / self.features.spacing, end=opened.length)
+        else:
+            placement = opened.placement
+            clock = Clock.of_line(self.network.stride, self.features.height, opened.length, placement.offset, placement.scale)
+        return Emission(opened.name, log_probs, table, width=opened.length, clock=clock, content=content)

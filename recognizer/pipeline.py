@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,13 @@ class Recognizer:
         self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet)
         self.network = _load_network(bundle, self.device)
         networks = self.network if second is None else NetworkPair(self.network, _load_network(second, self.device))
-        self.emitter = Emitter(networks, bundle.recipe.features, precision, batch_frames)
+        emitter = partial(Emitter, features=bundle.recipe.features, precision=precision, batch_frames=batch_frames)
+        self.emitter = emitter(networks)
+        self.cascade = None
+        if isinstance(networks, NetworkPair) and self.decoding.second_alone < 1 and self.recipe.modality != "audio":
+            from recognizer.cascade import Cascade  # a recogniser alone need not wait for it
+
+            self.cascade = Cascade(emitter(networks.first), emitter(networks.second, keep=True), self.decoder)
 
     @classmethod
     def load(
@@ -105,13 +112,11 @@ class Recognizer:
             from recognizer.decoding.confidence import DEPTH
 
             depth = max(n_best, DEPTH)  # confidence looks at other readings
-        for emissions in self.emitter.emit([sources] if isinstance(sources, (str, Path, np.ndarray)) else sources):
-            decoded = self.decoder.decode_all([e.table for e in emissions if e.table is not None], depth, self.threads)
-            for emission in emissions:
-                if emission.log_probs is None:
-                    yield Transcript(emission.source, error=emission.error)
-                else:
-                    yield self._transcript(emission, next(decoded), n_best, times)
+        for emission, hypotheses in self._read([sources] if isinstance(sources, (str, Path, np.ndarray)) else sources, depth):
+            if emission.log_probs is None:
+                yield Transcript(emission.source, error=emission.error)
+            else:
+                yield self._transcript(emission, hypotheses, n_best, times)
 
     def emissions(self, sources: Iterable[Source]) -> Iterator[Emission]:
         """The log-probs of each source, in order; of one that cannot be used, the error."""
@@ -144,6 +149,16 @@ class Recognizer:
         if hypothesis.words and self.alphabet.level == "units":
             return " ".join(hypothesis.words)
         return self.alphabet.decode(hypothesis.labels)
+
+    def _read(self, sources: Iterable[Source], depth: int) -> Iterator[tuple[Emission, list[Hypothesis]]]:
+        """What is heard of each source and how it is read; of one that cannot be used, nothing."""
+        if self.cascade is not None:
+            yield from self.cascade.read(sources, depth, self.threads)
+            return
+        for emissions in self.emitter.emit(sources):
+            decoded = self.decoder.decode_all([e.table for e in emissions if e.table is not None], depth, self.threads)
+            for emission in emissions:
+                yield emission, [] if emission.table is None else next(decoded)
 
     def _transcript(self, emission: Emission, hypotheses: list[Hypothesis], n_best: int, times: bool) -> Transcript:
         best = hypotheses[0]

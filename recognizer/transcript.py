@@ -60,6 +60,7 @@ class Emission:
         error: why the source could not be used.
         seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
         clock: what a frame is in seconds, in pixels of the picture, or in points of the prepared trace.
+        content: what the network was given, where it was to be kept.
     """
 
     source: str
@@ -69,3 +70,4 @@ class Emission:
     seconds: float | None = None
     width: int | None = None
     clock: Clock | None = None
+    content: np.ndarray | None = None

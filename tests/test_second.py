@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from recognizer.data.provenance import TRAINED_ON, Provenance
 from recognizer.decoding.ngram_estimate import estimate_ngram
 from recognizer.decoding.ngram_file import save_ngram
 from recognizer.decoding.pair import PairDecoder
-from recognizer.decoding.spelling_pair import SpellingPairDecoder
+from recognizer.decoding.spelling_pair import POOL, SpellingPairDecoder
 from recognizer.errors import BundleError, ConfigError
 from recognizer.inspecting import inspect
 from recognizer.models.network import Network
@@ -40,15 +41,19 @@ def words(tones, tmp_path_factory) -> Path:
 @pytest.fixture
 def bundles(speech_run: Path, tmp_path: Path) -> tuple[Path, Path]:
     """The recogniser and another one, whose weights are a little different."""
-    first = shutil.copytree(speech_run / "bundle", tmp_path / "first")
+    return copies(speech_run / "bundle", tmp_path)
+
+
+def copies(original: Path, folder: Path) -> tuple[Path, Path]:
+    first = shutil.copytree(original, folder / "first")
     bundle = load_bundle(first)
     generator = np.random.default_rng(3)
     other = {
         name: weight + 0.05 * weight.new_tensor(generator.normal(size=tuple(weight.shape))) if weight.is_floating_point() else weight
         for name, weight in bundle.weights.items()
     }
-    save_bundle(tmp_path / "second", bundle.recipe, bundle.alphabet, other, bundle.card())
-    return first, tmp_path / "second"
+    save_bundle(folder / "second", bundle.recipe, bundle.alphabet, other, bundle.card())
+    return first, folder / "second"
 
 
 def closed(words: Path, **changes: object) -> DecoderConfig:
@@ -171,3 +176,39 @@ def test_two_that_spell_alike_are_tuned_without_any_list_of_words(cli, bundles, 
     tuned = Recognizer.load(tmp_path / "tuned", "cpu", threads=1)
     assert isinstance(tuned.decoder, SpellingPairDecoder) and tuned.recipe.decoder.calibration is not None
     assert all(transcript.error is None for transcript in tuned.transcribe([str(item.source) for item in tones.items()], times=True))
+
+
+@pytest.fixture
+def readers(line_run: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A recogniser of line images and another one, whose weights are a little different."""
+    return copies(line_run / "bundle", tmp_path)
+
+
+def test_a_first_that_is_asked_only_in_doubt_reads_the_same(readers, glyphs, tmp_path, monkeypatch) -> None:
+    sources = [str(item.source) for item in glyphs.items()]
+    sources.insert(3, str(tmp_path / "none.png"))
+    sources.insert(5, np.full((40, 200), 255, np.uint8))  # blank
+    asked = DecoderConfig(kind="beam", second=str(readers[1]), second_weight=0.3)
+    shares = [
+        1 / sum(math.exp(other.score - found.score) for other in (found, *found.alternatives))
+        for found in Recognizer.load(readers[1], "cpu", threads=1, decoder=DecoderConfig(kind="beam")).transcribe(sources, n_best=POOL)
+        if found.error is None
+    ]
+    threshold = float(np.median(shares)) + 1e-6
+    pair = Recognizer.load(readers[0], "cpu", threads=1, decoder=replace(asked, second_alone=threshold))
+    given: list[int] = []
+    run = pair.cascade.first.run
+    monkeypatch.setattr(pair.cascade.first, "run", lambda arrays: given.append(len(arrays)) or run(arrays))
+    found = list(pair.transcribe(sources, n_best=3, times=True))
+    assert 0 < sum(given) < len(sources) - 1
+    assert found[3].error is not None and found[5].text == "" and [t.source for t in found[:3]] == sources[:3]
+    # the decoder alone, given the log-probs of both, and one source after the other
+    for source, one, emission in zip(sources, found, pair.emissions(sources), strict=True):
+        if emission.table is not None:
+            reading = pair.decoder.decode(emission.table, 3)
+            assert one.text == pair.text(reading[0]) and one.score == pytest.approx(reading[0].score, abs=1e-3)
+            assert len(one.tokens) == len(one.units) and len(one.alternatives) == len(reading) - 1
+            assert next(iter(pair.transcribe(source))).text == one.text
+    never = Recognizer.load(readers[0], "cpu", threads=1, decoder=replace(asked, second_alone=0.0))
+    other = Recognizer.load(readers[1], "cpu", threads=1, decoder=DecoderConfig(kind="beam"))
+    assert [t.text for t in never.transcribe(sources)] == [t.text for t in other.transcribe(sources)]

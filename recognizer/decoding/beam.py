@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log
 
@@ -19,6 +17,7 @@ from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hotwords import HotwordAutomaton
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.ngram import UNKNOWN, NgramModel
+from recognizer.decoding.parallel import in_threads
 from recognizer.decoding.path_sums import label_log_prob
 from recognizer.decoding.word_tree import Spellings, WordTree
 from recognizer.errors import ConfigError, InputError
@@ -111,7 +110,7 @@ class BeamDecoder:
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
         """:meth:`decode` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
-        yield from decode_many(self.decode, log_probs, n_best, threads)
+        yield from in_threads(lambda table: self.decode(table, n_best), log_probs, threads)
 
     def with_config(self, config: DecoderConfig) -> BeamDecoder:
         """The same models with other settings."""
@@ -198,18 +197,6 @@ class BeamDecoder:
 def without_words(hypothesis: Hypothesis) -> Hypothesis:
     """The hypothesis as one of symbols only."""
     return replace(hypothesis, words=(), spans=())
-
-
-def decode_many(
-    decode: Callable[[np.ndarray, int], list[Hypothesis]], log_probs: Iterable[np.ndarray], n_best: int, threads: int
-) -> Iterator[list[Hypothesis]]:
-    """``decode(log_probs, n_best)`` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
-    threads = threads or len(os.sched_getaffinity(0))
-    if threads == 1:
-        yield from (decode(table, n_best) for table in log_probs)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(lambda table: decode(table, n_best), log_probs)
 
 
 def _gram(model: NgramModel | None, weight: float, symbols: Sequence[str]) -> Gram:

@@ -113,6 +113,8 @@ def load_decoder(
     if second is not None and not by_spelling:
         if words is None:
             raise ConfigError("decoder.second: needs decoder.lm, a model of words, in which both recognisers' readings are compared")
+        if config.second_alone < 1:
+            raise ConfigError("decoder.second_alone: only where both recognisers write the same symbols, without a list of words")
         spellings, others = _agree(spellings, others, words, alphabet, second)
     tree = None
     if spellings is not None:

@@ -10,8 +10,9 @@ import numpy as np
 
 from recognizer.config import DecoderConfig
 from recognizer.decoding.alignment import viterbi_align
-from recognizer.decoding.beam import BeamDecoder, decode_many, without_words
+from recognizer.decoding.beam import BeamDecoder, without_words
 from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.decoding.parallel import in_threads
 from recognizer.decoding.path_sums import quick_label_log_prob
 from recognizer.errors import ConfigError
 
@@ -74,7 +75,7 @@ class PairDecoder:
 
     def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis]]:
         """:meth:`decode` of many utterances, in order, in parallel threads (0: as many as there are processors)."""
-        yield from decode_many(self.decode, log_probs, n_best, threads)
+        yield from in_threads(lambda table: self.decode(table, n_best), log_probs, threads)
 
     def _judge(
         self, words: Sequence[str], readings: Sequence[Hypothesis | None], probs: Sequence[np.ndarray], language: float

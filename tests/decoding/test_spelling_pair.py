@@ -175,3 +175,34 @@ def test_a_lexicon_beside_an_open_vocabulary_is_refused(models, tmp_path: Path) 
     (tmp_path / "lexicon.txt").write_text("ab a b\n")
     with pytest.raises(ConfigError, match="closed vocabulary"):
         load_decoder(settings(lm=models["lm"], lexicon=str(tmp_path / "lexicon.txt")), FIRST, second=SECOND)
+
+
+def test_a_second_that_is_sure_decides_alone(models) -> None:
+    alone = load_decoder(settings(second=None, **models), FIRST)
+    decided = 0
+    for seed in range(30):
+        table = emissions(seed, 6)
+        readings = alone.decode(translated(table), 100)
+        scores = np.array([reading.score for reading in readings])
+        share = math.exp(scores[0] - np.logaddexp.reduce(scores))
+        for threshold in (0.3, 0.6):
+            found = pair(second_alone=threshold, **models).decode(table, 5)
+            expected = readings if share >= threshold else pair(**models).decode(table, 5)
+            decided += share >= threshold
+            assert [h.labels for h in found] == [h.labels for h in expected[:5]]
+            assert [h.score for h in found] == pytest.approx([h.score for h in expected[:5]], abs=1e-6)
+    assert 5 < decided < 55  # of 60: both cases were seen
+
+
+def test_what_was_heard_before_need_not_be_heard_again(models) -> None:
+    decoder = pair(second_alone=0.5, **models)
+    for seed in range(10):
+        table = emissions(seed, 6)
+        assert decoder.decode(table, 4, decoder.listen(table[:, 4:])) == decoder.decode(table, 4)
+
+
+def test_deciding_alone_needs_the_same_symbols(models, tmp_path: Path) -> None:
+    lexicon = tmp_path / "words.txt"
+    lexicon.write_text("ab a b\nba b a\n")
+    with pytest.raises(ConfigError, match=r"decoder\.second_alone: only where both recognisers write the same symbols"):
+        load_decoder(settings(lm=models["lm"], vocabulary="closed", second_lexicon=str(lexicon), second_alone=0.5), FIRST, second=SECOND)

@@ -2,7 +2,8 @@
 
 A recipe (``conf/recipe/NAME.yaml``) is a list of `recognizer` commands, each run in OUT. Those that are done are kept in ``OUT/steps.jsonl``
 with their wall time and the machine; called again after an interruption, it goes on with the first that is not, a training from its checkpoint.
-Called without sources, it says which ones the recipe needs.
+Called without sources, it says which ones the recipe needs. ``--rehearse`` carries out every step with little of everything, an epoch in each
+training and a few items in each set that is made, to see that the way leads to its end: what comes out is not worth using.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from recognizer.host import name_processor
 from recognizer.training.checkpoint import CHECKPOINT
 
 RECORD = "steps.jsonl"
+REHEARSED = {"--utterances": 40, "--lines": 40, "--hands": 8, "--items": 8, "--sentences": 2}  # most of what is made in a rehearsal
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for data, runs and the bundle")
     parser.add_argument("sources", nargs="*", metavar="SOURCE=PATH", help="where the corpora lie")
     parser.add_argument("-n", "--dry-run", action="store_true", help="print the commands that are not done yet, and do nothing")
+    parser.add_argument("--rehearse", action="store_true", help="every step with little of everything; give it an OUT of its own")
     options = parser.parse_args(arguments)
     try:
         commands = fill(load_recipe(options.recipe), dict(word.partition("=")[::2] for word in options.sources))
+        if options.rehearse:
+            commands = [rehearse(words) for words in commands]
         return follow(commands, options.out, print_command if options.dry_run else run_command, keep=not options.dry_run)
     except RecognizerError as error:
         print(f"rebuild_bundle: {error}", file=sys.stderr)
@@ -116,6 +121,14 @@ def _find(word: str) -> list[str]:
     if not files:
         raise ConfigError(f"{word}: no such files")
     return files
+
+
+def rehearse(words: Sequence[str]) -> list[str]:
+    """A command that makes less of what it makes."""
+    less = [
+        str(min(int(word), REHEARSED[before])) if before in REHEARSED else word for before, word in zip(["", *words], words, strict=False)
+    ]
+    return [*less, "trainer.epochs=1", "trainer.evaluate_every=1"] if words[0] == "train" else less
 
 
 def follow(commands: Sequence[Sequence[str]], out: Path, run: Callable[[Sequence[str], Path], int], keep: bool = True) -> int:

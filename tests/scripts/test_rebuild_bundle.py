@@ -132,7 +132,8 @@ def test_every_step_is_a_command_and_finds_what_those_before_it_made(script, nam
 def test_a_rehearsal_makes_less_and_leaves_out_nothing(script, recipe: Path, tmp_path, capfd) -> None:
     long = ["prepare", "rendered", "x", "y", "--lines", "3600", "--hands", "700", "--words", "9"]
     assert script.rehearse(long) == ["prepare", "rendered", "x", "y", "--lines", "40", "--hands", "8", "--words", "9"]
-    assert script.rehearse(["prepare", "collage", "x", "y", "--lines", "12"])[-1] == "12"
+    collage = ["prepare", "collage", "x", "y", "--lines", "12"]
+    assert script.rehearse([*collage, "--bundle", "runs/a"]) == collage
     assert compose(script.rehearse(["train", "experiment=digits", "trainer.epochs=14"])[1:]).trainer.epochs == 1
     assert script.main([str(recipe), str(tmp_path / "out"), f"book={tmp_path / 'book.txt'}", "--rehearse"]) == 0
     assert "step 3 of 3" in capfd.readouterr().out

@@ -61,7 +61,7 @@ def test_only_speakers_or_writers_of_another_manifest(lines, tmp_path):
     assert counts["more"].groups == len(train) == 4 and {item.group for item in load_manifest(out / "more.jsonl")} == train
     assert run("pairs", lines, out, "--name", "others", "--groups-of", out / "dev.jsonl") == 0
     assert {item.group for item in load_manifest(out / "others.jsonl")} == {f"w{n}" for n in range(6)} - train
-    with pytest.raises(ManifestError, match="none.jsonl"):
+    with pytest.raises(ManifestError, match=r"none\.jsonl"):
         prepare("pairs", lines, out, groups_of=out / "none.jsonl")
 
 

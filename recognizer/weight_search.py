@@ -23,7 +23,7 @@ WIDTHS = (8, 16, 32, 64)  # tried for the pruning, narrowest first
 CLOSED_SEARCH_WIDTH = 256
 CLOSED_WIDTHS = (512, 800)
 LABEL_THRESHOLDS = (5.0, 6.0)  # nats, likewise
-TOLERANCE = 0.002  # pruning may cost so much of the error rate, relatively
+TOLERANCE = 0.005  # pruning may cost so much of the error rate, relatively
 SETTINGS = (*STEPS, "width", "label_threshold")  # that are searched
 
 
@@ -86,7 +86,9 @@ def find_weights(data: TuningData, members: Sequence[int] | None = None, progres
     if afresh:
         defaults = {key: getattr(DecoderConfig(), key) for key in (*keys, "label_threshold")}
         start = replace(start, **defaults, width=widths[-1], calibration=None)
-    best = first = replace(start, width=min(start.width, search_width))
+    # a bundle that was tuned before comes with few labels a frame: weights found with them make up for what they drop, as with a narrow beam
+    labels = max(start.label_threshold, DecoderConfig().label_threshold)
+    best = first = replace(start, width=min(start.width, search_width), label_threshold=labels)
     weights = LM_WEIGHTS if "lm_weight" in keys else (first.lm_weight,)
     bonus = "symbol_insertion" if by_words else "insertion"
     points: list[dict[str, Any]] = [{"lm_weight": weight, bonus: value} for weight in weights for value in INSERTIONS]

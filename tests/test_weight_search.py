@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,6 +51,14 @@ def test_the_lowest_place_is_found_to_the_smallest_step(closed: bool, afresh: bo
 @pytest.mark.parametrize(("closed", "enough", "width"), [(True, 600, 800), (True, 300, 512), (True, 0, 512), (False, 20, 32), (False, 0, 8)])
 def test_the_narrowest_beam_that_costs_nothing_is_kept(closed: bool, enough: int, width: int) -> None:
     assert find_weights(Bowl(closed, enough, 5), afresh=True).config.width == width  # type: ignore[arg-type]
+
+
+def test_weights_are_not_looked_for_with_the_few_labels_that_an_earlier_tuning_has_left() -> None:
+    bowl = Bowl(True, 0, 500)
+    bowl.decoder.config = replace(bowl.decoder.config, label_threshold=5.0)
+    found = find_weights(bowl).config  # type: ignore[arg-type]
+    assert {config.label_threshold for config in bowl.asked[:-2]} == {DecoderConfig().label_threshold}
+    assert found.label_threshold == 5.0  # where fewer cost nothing, as here, they are kept all the same
 
 
 @pytest.mark.parametrize(("closed", "search", "widest"), [(True, CLOSED_SEARCH_WIDTH, CLOSED_WIDTHS[-1]), (False, SEARCH_WIDTH, WIDTHS[-1])])

@@ -33,7 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{role}-column", metavar="COLUMN", help=f"{meaning} (default: the column '{role}')")
     parser.add_argument("--where", action="append", metavar="COLUMN=VALUE",
                         help="only rows with this value; repeatable: one of the values of each column named")
-    parser.add_argument("--skip", metavar="REGEX", help="no rows with this in the transcript, such as marks of crossed-out words")
     parser.add_argument("--delimiter", metavar="CHARACTER", help="between columns; 'tab' for a tabulator (default: by the suffix)")
     parser.add_argument("--quoting", choices=("auto", "standard", "none"), default="auto",
                         help="whether quotation marks enclose fields: yes in .csv; in others only if all fields with a mark look so (default: auto)")
@@ -55,7 +54,6 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         raise InputError(f"{source}:{number}: the first line must name the columns, each once")
     roles = _assign_columns(source, header, options)
     wanted = _parse_conditions(source, header, options.where or [])
-    unwanted = _parse_pattern(options.skip) if options.skip else None
     seen: dict[str, set[str]] = defaultdict(set)
     for number, row in rows:
         if len(row) != len(header):
@@ -66,12 +64,9 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             seen[column].add(values[column])
         if all(values[column] in allowed for column, allowed in wanted.items()):
             try:
-                item = _make_item(f"{source}:{number}", source.parent, values, roles)
+                yield _make_item(f"{source}:{number}", source.parent, values, roles)
             except InputError as error:
                 options.drop(error)
-                continue
-            if unwanted is None or not unwanted.search(item.text or " ".join(item.units or ())):
-                yield item
     for column, allowed in wanted.items():
         for value in sorted(allowed - seen[column]):
             options.note(f"{source}: no row has {column}={value}{nearest(value, seen[column])}")
@@ -96,13 +91,6 @@ def _make_item(where: str, folder: Path, values: dict[str, str], roles: dict[str
             raise InputError(f"{where}: the column {roles['split']!r} is empty, so this row has no split")
         meta["split"] = SPLITS.get(split.lower(), split)
     return Item(Path(named).with_suffix("").as_posix().lstrip("/"), path, text=text, units=units, group=group, meta=meta)
-
-
-def _parse_pattern(pattern: str) -> re.Pattern[str]:
-    try:
-        return re.compile(pattern)
-    except re.error as error:
-        raise ConfigError(f"--skip {pattern}: not a regular expression ({error})") from None
 
 
 def _assign_columns(source: Path, header: list[str], options: argparse.Namespace) -> dict[str, str]:

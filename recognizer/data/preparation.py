@@ -8,7 +8,7 @@ import pkgutil
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
@@ -75,7 +75,6 @@ def prepare(
     seed: int = 1,
     name: str | None = None,
     lexicon: str | Path | None = None,
-    groups_of: str | Path | None = None,
     drop: Callable[[InputError], None] | None = None,
     note: Callable[[str], None] | None = None,
     **options: Any,
@@ -87,7 +86,6 @@ def prepare(
         source: where the corpus lies, None for one that is made of nothing; ``out``: a folder, made if need be.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
         lexicon: pronouncing dictionary (:func:`~recognizer.lexicon.load_lexicon`) by which texts without units get phones.
-        groups_of: a manifest; items of speakers or writers that it does not have are passed over.
         drop: told of every file or line left out; by default they are named on stderr.
         note: told remarks; by default they go to stderr.
         options: of the corpus, spelt as on the command line with underscores; repeatable ones take a list.
@@ -103,7 +101,6 @@ def prepare(
     plan = SplitPlan(dev, test, dev_every, seed, name)
     parsed = _parse_options(known[corpus], options)
     parsed.lexicon = Path(lexicon) if lexicon is not None else None
-    parsed.groups_of = Path(groups_of) if groups_of is not None else None
     source = Path(source) if source is not None else None
     return _prepare(known[corpus], source, Path(out), plan, parsed, drop or _complain, note or _remark)
 
@@ -126,7 +123,6 @@ def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--seed", type=int, default=1, help="another seed, another split (default 1)")
         splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and files that are made to the folder NAME")
         sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
-        sub.add_argument("--groups-of", type=Path, metavar="MANIFEST", help="only speakers or writers that this manifest has, too")
         module.add_arguments(sub)
     choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, which knows better what to say than argparse
 
@@ -193,8 +189,6 @@ def _prepare(
     made = out.absolute() / (plan.name or corpus.CORPUS)
     options = argparse.Namespace(**{**vars(options), "made": made, "seed": plan.seed, "drop": drop, "note": note})
     found = _unique(corpus.read(source.absolute(), options), drop)
-    if options.groups_of is not None:
-        found = _of_groups(found, {item.group for item in load_manifest(options.groups_of)} - {None})
     if options.lexicon is not None:
         found = _pronounced(found, load_lexicon(options.lexicon), drop)
     items = measure(list(found), drop)
@@ -229,10 +223,6 @@ def _unique(items: Iterable[Item], drop: Callable[[InputError], None]) -> Iterat
         else:
             seen[item.id] = item.source
             yield item
-
-
-def _of_groups(items: Iterable[Item], groups: Collection[str | None]) -> Iterator[Item]:
-    yield from (item for item in items if item.group in groups)
 
 
 def _pronounced(items: Iterable[Item], lexicon: Pronunciations, drop: Callable[[InputError], None]) -> Iterator[Item]:

@@ -53,18 +53,6 @@ def test_the_same_again_is_the_same_to_the_byte(lines, tmp_path):
     assert (tmp_path / "a" / "dev.jsonl").read_bytes() == (tmp_path / "b" / "dev.jsonl").read_bytes()
 
 
-def test_only_speakers_or_writers_of_another_manifest(lines, tmp_path):
-    out = tmp_path / "out"
-    prepare("pairs", lines, out, dev=0.34)
-    train = {item.group for item in load_manifest(out / "train.jsonl")}
-    counts = prepare("pairs", lines, out, name="more", groups_of=out / "train.jsonl")
-    assert counts["more"].groups == len(train) == 4 and {item.group for item in load_manifest(out / "more.jsonl")} == train
-    assert run("pairs", lines, out, "--name", "others", "--groups-of", out / "dev.jsonl") == 0
-    assert {item.group for item in load_manifest(out / "others.jsonl")} == {f"w{n}" for n in range(6)} - train
-    with pytest.raises(ManifestError, match=r"none\.jsonl"):
-        prepare("pairs", lines, out, groups_of=out / "none.jsonl")
-
-
 def test_all_or_a_name(lines, tmp_path):
     assert list(prepare("pairs", lines, tmp_path / "out")) == ["all"]
     assert list(prepare("pairs", lines, tmp_path / "out", name="pilot")) == ["pilot"]

@@ -23,7 +23,6 @@ def test_columns_conditions_and_meta(images, read, write):
         ("im/a", 'Un "mot" dit', "w1", {"kind": "text", "note": "x"}), ("im/c", "caf\u00e9", "w2", {"kind": "text"})]
     both = read("table", table, "--source-column", "image", "--where", "kind=text", "--where", "kind=consent", "--where", "writer=w1")
     assert [i.id for i in both.items] == ["im/a", "im/b"]
-    assert [i.id for i in read("table", table, "--source-column", "image", "--skip", "^ou|mot").items] == ["im/c"]
 
 
 def test_default_columns_units_and_splits(images, read, write):
@@ -77,8 +76,7 @@ def test_delimiters(images, read, write):
 
 @pytest.mark.parametrize(("words", "message"), [
     (["--text-column", "txt"], "no column 'txt'; did you mean 'text'"), (["--where", "knd=x"], "no column 'knd'; did you mean 'kind'"),
-    (["--where", "kind"], "COLUMN=VALUE"), (["--skip", "[<"], r"--skip \[<: not a regular expression"),
-    (["--split-column", "part"], "no column 'part'"),
+    (["--where", "kind"], "COLUMN=VALUE"), (["--split-column", "part"], "no column 'part'"),
 ])
 def test_columns_that_are_not_there(images, read, write, words, message):
     with pytest.raises(ConfigError, match=message):

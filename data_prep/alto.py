@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.xml_lines import Page, TextLine, add_line_arguments, read_lines
-from recognizer.xml_tree import Point, children, descend, local_name, read_number, read_points
+from recognizer.utils.xml import Point, children, descend, local_name, read_number, read_points
 
 CORPUS = "alto"
 UNITS = {"pixel": None, "mm10": 1 / 254, "inch1200": 1 / 1200}  # of an inch

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.texts import clean_text, read_text
+from recognizer.data_prep.common import clean_text, read_text
 from recognizer.errors import InputError
 
 CORPUS = "arctic"
@@ -32,7 +32,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     Raises:
         InputError: there are no recordings of ARCTIC prompts.
     """
-    from recognizer.features.audio_file import AUDIO_SUFFIXES
+    from recognizer.audio.io import AUDIO_SUFFIXES
 
     media = sorted(p for p in source.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and PROMPT.match(p.name) and p.is_file())
     if not media:

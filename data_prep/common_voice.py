@@ -1,4 +1,4 @@
-"""Mozilla Common Voice: train.tsv, dev.tsv and test.tsv beside clips/, with what the speakers told of themselves."""
+"""Mozilla Common Voice: train.tsv, dev.tsv and test.tsv beside clips/, with what is known of the speakers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recognizer.data.manifest import Item
+from recognizer.data_prep.common import clean_text, read_text
 from recognizer.data_prep.table import read_rows
-from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.errors import InputError
 
 CORPUS = "common_voice"
@@ -60,7 +60,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
 
 
 def _make_item(where: str, clips: Path, values: dict[str, str], split: str) -> Item:
-    from recognizer.features.audio_file import AUDIO_SUFFIXES
+    from recognizer.audio.io import AUDIO_SUFFIXES
 
     named = clips / values["path"]
     stem = named.with_suffix("") if named.suffix.lower() in AUDIO_SUFFIXES else named

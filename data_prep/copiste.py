@@ -1,4 +1,4 @@
-"""Copiste d'un jour (BAnQ): modern French handwriting as ALTO pages, one hand a writer; split by writer.
+"""Copiste d'un jour (BAnQ): modern French handwriting as ALTO pages, split by writer.
 
 Every volunteer copied the same declaration of consent before the text of a page, and wrote down the page's number.
 """
@@ -26,7 +26,7 @@ CONSENT = (
     "de recherche et développement et qu'il pourra aussi être publié et partagé sous licence CC-BY pour être utilisé librement à des fins non "
     "commerciales."
 )
-TELLING = {"anonymise", "banq", "cc", "commerciales", "conditions", "consens", "librement", "licence", "lu", "manuscrit"}  # of its words
+CONSENT_WORDS = {"anonymise", "banq", "cc", "commerciales", "conditions", "consens", "librement", "licence", "lu", "manuscrit"}
 TEST_BELOW, DEV_BELOW = 0.13, 0.2297  # shares of the range of a SHA-1
 
 
@@ -65,7 +65,7 @@ def judge_line(text: str) -> str:
     """Whether a line is "text", "struck" (has words between > and <), or "consent": of the declaration, or a page number.
 
     A line is of the declaration if three fifths of its pairs of words follow each other there, or if all its words stand there
-    and one of them tells.
+    and one of them is rare elsewhere (``CONSENT_WORDS``).
     """
     words = _split_words(text)
     known = _split_words(CONSENT)
@@ -74,7 +74,7 @@ def judge_line(text: str) -> str:
         return "consent"
     if len(pairs) >= 2 and sum(pair in known_pairs for pair in pairs) >= 0.6 * len(pairs):
         return "consent"
-    if words and set(words) <= set(known) and TELLING & set(words):
+    if words and set(words) <= set(known) and CONSENT_WORDS & set(words):
         return "consent"
     return "struck" if ">" in text or "<" in text else "text"
 

@@ -1,7 +1,4 @@
-"""Free Spoken Digit Dataset: recordings/{digit}_{speaker}_{n}.wav.
-
-Or single digits that a manifest lists: items whose text is one of the ten words, their groups the speakers.
-"""
+"""Free Spoken Digit Dataset: recordings/{digit}_{speaker}_{n}.wav."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from recognizer.data.manifest import Item, load_manifest
+from recognizer.data.manifest import Item
 from recognizer.errors import ConfigError, InputError, nearest
 
 CORPUS = "fsdd"
@@ -44,32 +41,17 @@ class Clip:
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
-    """Read the recordings in the order of their names.
-
-    Raises:
-        ConfigError: a speaker to take or to hold out is not in the corpus, or held out twice.
-    """
+    """Read the recordings in the order of their names; raises as :func:`find_clips`."""
     for clip in find_clips(source, options):
         yield Item(clip.path.stem, clip.path, text=DIGITS[clip.digit], units=PHONES[clip.digit], group=clip.speaker, meta=clip.meta)
 
 
 def find_clips(source: Path, options: argparse.Namespace) -> list[Clip]:
-    """The recordings in the order of their names, or those of a manifest; others are dropped.
+    """The recordings in the order of their names; others are dropped.
 
     Raises:
         ConfigError: a speaker to take or to hold out is not in the corpus, or held out twice.
-        ManifestError: ``source`` is a file and no manifest.
     """
-    found = _list_items(source, options) if source.is_file() else _list_files(source, options)
-    speakers = {speaker for _, _, speaker in found}
-    for name in options.speaker or ():
-        _check_speaker("speaker", name, speakers)
-    taken = set(options.speaker or speakers)
-    held = _assign_speakers(taken, options)
-    return [Clip(path, digit, speaker, held.get(speaker, "train") if held else None) for path, digit, speaker in found if speaker in taken]
-
-
-def _list_files(source: Path, options: argparse.Namespace) -> list[tuple[Path, int, str]]:
     folder = source / "recordings" if (source / "recordings").is_dir() else source
     found = []
     for path in sorted(folder.glob("*.wav")):
@@ -78,28 +60,17 @@ def _list_files(source: Path, options: argparse.Namespace) -> list[tuple[Path, i
             found.append((path, int(match[1]), match[2]))
         else:
             options.drop(InputError(f"{path}: the name is not of the form digit_speaker_number.wav"))
-    return found
-
-
-def _list_items(manifest: Path, options: argparse.Namespace) -> list[tuple[Path, int, str]]:
-    found = []
-    for item in load_manifest(manifest):
-        word = (item.text or "").lower()
-        if word in DIGITS and item.group:
-            found.append((item.source, DIGITS.index(word), item.group))
-        else:
-            options.drop(InputError(f"{manifest}: {item.id}: must be one digit in words, with a group"))
-    return found
-
-
-def _assign_speakers(speakers: set[str], options: argparse.Namespace) -> dict[str, str]:
+    speakers = {speaker for _, _, speaker in found}
+    for name in options.speaker or ():
+        _check_speaker("speaker", name, speakers)
+    taken = set(options.speaker or speakers)
     held: dict[str, str] = {}
     for split, names in (("test", options.test_speaker), ("dev", options.dev_speaker)):
         for name in names or ():
-            _check_speaker(f"{split}-speaker", name, speakers)
+            _check_speaker(f"{split}-speaker", name, taken)
             if held.setdefault(name, split) != split:
                 raise ConfigError(f"--{split}-speaker {name}: is already held out for {held[name]}")
-    return held
+    return [Clip(path, digit, speaker, held.get(speaker, "train") if held else None) for path, digit, speaker in found if speaker in taken]
 
 
 def _check_speaker(option: str, name: str, speakers: set[str]) -> None:

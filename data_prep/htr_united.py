@@ -1,4 +1,4 @@
-"""Clones of HTR-United repositories: ALTO and PAGE XML anywhere below, with what htr-united.yml says of licence and hands."""
+"""Clones of HTR-United repositories: ALTO and PAGE XML anywhere below, with what htr-united.yml says of their license and writers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.alto import parse_alto
+from recognizer.data_prep.common import read_text
 from recognizer.data_prep.page import parse_page
-from recognizer.data_prep.texts import read_text
 from recognizer.data_prep.xml_lines import add_line_arguments, read_lines
 from recognizer.errors import InputError
 
@@ -22,13 +22,13 @@ PARSERS = {"alto": parse_alto, "PcGts": parse_page}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--group-by`` and ``--crop``."""
-    add_line_arguments(parser, "catalogue", "the folder where the catalogue says that a folder is one hand and else the page, ")
+    add_line_arguments(parser, "catalogue", "the folder where the catalogue says that a folder is one writer and else the page, ")
 
 
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Cut the lines of every repository at ``source``, one or a folder of several; each is a ``dataset`` in ``meta``.
 
-    The licences are noted, for ``corpus.licence`` of a training.
+    The licenses are noted, for ``corpus.license`` of a training.
 
     Raises:
         InputError: a catalogue file cannot be read.
@@ -49,11 +49,11 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
 
 
 def _load_catalogue(path: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """What a catalogue file says; its licence is noted."""
+    """What a catalogue file says; its license is noted."""
     import yaml
 
     if not path.is_file():
-        options.note(f"{path}: not there, so the licence is not known; ask before anything trained on it is given away")
+        options.note(f"{path}: not there, so the license is not known; ask before anything trained on it is given away")
         return {}
     try:
         catalogue = yaml.safe_load(read_text(path))
@@ -63,7 +63,7 @@ def _load_catalogue(path: Path, options: argparse.Namespace) -> dict[str, Any]:
         raise InputError(f"{path}: expected keys such as title and license")
     entries = catalogue.get("license") or []
     names = [str(entry.get("name") if isinstance(entry, dict) else entry) for entry in (entries if isinstance(entries, list) else [entries])]
-    options.note(f"{path}: licence: {', '.join(names) or 'not stated'} ({catalogue.get('title') or path.parent.name})")
+    options.note(f"{path}: license: {', '.join(names) or 'not stated'} ({catalogue.get('title') or path.parent.name})")
     if not isinstance(catalogue.get("hands"), dict):
         catalogue["hands"] = {}
     return catalogue

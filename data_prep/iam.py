@@ -8,22 +8,51 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from recognizer.data.manifest import Item
-from recognizer.data.measurement import measure
-from recognizer.data_prep.iam_lists import DISTRIBUTED, FORMS, LINES, SPLITS, load_list, load_split
-from recognizer.data_prep.published import add_partial_argument, report_deviations
-from recognizer.data_prep.texts import clean_text, read_text
+from recognizer.data.preparation import measure
+from recognizer.data_prep.common import add_partial_argument, clean_text, read_text, report_deviations
 from recognizer.errors import InputError
-from recognizer.textforms import TEXT_FORM, join_contractions
-from recognizer.xml_tree import children, descend, parse_xml
+from recognizer.text.normalize import TEXT_FORM, join_contractions
+from recognizer.utils.xml import children, descend, parse_xml
 
 CORPUS = "iam"
 LINE = re.compile(r"[a-z]\d\d-\d{3}[a-z]?-\d\d")
 FORM = re.compile(r"[a-z]\d\d-\d{3}[a-z]?")
 OTHER_FOLDERS = ("words", "sentences")  # images that are not needed
+
+FORMS, LINES = 1539, 13353  # of IAM 3.0
+
+# Sets of each split by manifest: the lists they are made of, the lines they count, and forms that are taken out again.
+SPLITS: dict[str, dict[str, tuple[tuple[str, ...], int, tuple[str, ...]]]] = {
+    "official": {  # Large Writer Independent Text Line Recognition Task
+        "train": (("official_train",), 6161, ()),
+        "dev": (("official_validation1", "official_validation2"), 1840, ()),  # 900 + 940
+        "test": (("official_test",), 1861, ()),
+    },
+    "aachen": {  # RWTH Aachen
+        "train": (("aachen_train",), 6482, ()),
+        "dev": (("aachen_validation",), 976, ()),
+        "test": (("aachen_test",), 2915, ()),
+    },
+    "aachen_laia": {  # as Laia and PyLaia have it (Puigcerver 2017)
+        "train": (("official_train",), 6161, ()),
+        "dev": (("aachen_validation",), 966, ("c04-160",)),
+        "test": (("aachen_test",), 2915, ()),
+    },
+}
+
+# The lists of the official task under the names they are distributed by.
+DISTRIBUTED = {
+    "trainset.txt": "official_train",
+    "validationset1.txt": "official_validation1",
+    "validationset2.txt": "official_validation2",
+    "testset.txt": "official_test",
+}
 
 
 @dataclass
@@ -33,7 +62,7 @@ class Files:
     images: dict[str, Path] = field(default_factory=dict)  # by line
     forms: dict[str, Path] = field(default_factory=dict)  # XML by form
     texts: dict[str, Path] = field(default_factory=dict)  # lines.txt, forms.txt and the lists of the official task
-    doubles: int = 0  # lines with a second image
+    duplicates: int = 0  # lines with a second image
 
 
 @dataclass
@@ -74,7 +103,10 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     if all(getattr(line, "natural" if options.text == "natural" else "tokens") is None for line in lines.values()):
         wanted = "xml/ (xml.tgz)" if options.text == "natural" else "ascii/lines.txt (ascii.tgz)"
         raise InputError(f"{source}: --text {options.text} needs {wanted}, which is not there; unpack it or take another --text")
-    _note_disagreements(lines, options)
+    both = [(id, line) for id, line in lines.items() if line.tokens is not None and line.natural is not None]
+    differing = [id for id, line in both if (line.tokens or "").replace(" ", "") != (line.natural or "").replace(" ", "")]
+    if differing:
+        options.note(f"{len(differing)} of {len(both)} lines read otherwise in lines.txt and in the XML, spaces aside: {', '.join(differing[:5])}")
     items = []
     for id, (manifest, part) in split.items():
         try:
@@ -82,19 +114,21 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         except InputError as error:
             options.drop(error)
     items = measure(items, options.drop)
-    causes = [*_check_lists(files, options.split), *_check_lines(items, split)]
+    present = {item.id for item in items}
+    missing = [f"{manifest} lacks {id} (list {part})" for id, (manifest, part) in split.items() if id not in present]
+    causes = [*(_check_lists(files) if options.split == "official" else ()), *missing]
     report_deviations(f"IAM ({options.split})", source, causes, list(_check_counts(items, options.split)), options)
     left = len(lines.keys() - split.keys())
     if left:
         options.note(f"left out: {left} lines that belong to no set of the split {options.split}")
-    if files.doubles:
-        options.note(f"{files.doubles} lines have several images; the first by path was taken")
+    if files.duplicates:
+        options.note(f"{files.duplicates} lines have several images; the first by path was taken")
     yield from items
 
 
 def _find_files(source: Path) -> Files:
     """Images of lines (nested or all in one folder), XML of forms, and text files, wherever they lie."""
-    from recognizer.features.image_file import IMAGE_SUFFIXES
+    from recognizer.image.io import IMAGE_SUFFIXES
 
     files = Files()
     for top, folders, names in os.walk(source):
@@ -103,7 +137,7 @@ def _find_files(source: Path) -> Files:
             path = Path(top) / name
             stem, suffix = path.stem.lower(), path.suffix.lower()
             if suffix in IMAGE_SUFFIXES and LINE.fullmatch(stem):
-                files.doubles += files.images.setdefault(stem, path) is not path
+                files.duplicates += files.images.setdefault(stem, path) is not path
             elif suffix == ".xml" and FORM.fullmatch(stem):
                 files.forms.setdefault(stem, path)
             elif name.lower() in ("lines.txt", "forms.txt", *DISTRIBUTED):
@@ -114,7 +148,7 @@ def _find_files(source: Path) -> Files:
 
 
 def _load_lines(files: Files, options: argparse.Namespace) -> dict[str, Line]:
-    """The rows of lines.txt: id, ok or err, grey level, components, x, y, width, height, tokens separated by "|"."""
+    """The rows of lines.txt: id, ok or err, gray level, components, x, y, width, height, tokens separated by "|"."""
     lines: dict[str, Line] = {}
     path = files.texts.get("lines.txt")
     for number, row in enumerate(read_text(path).split("\n") if path else (), start=1):
@@ -169,13 +203,6 @@ def unescape(text: str) -> str:
     return text.replace("&quot;", '"').replace("&apos;", "'").replace("&amp;", "&")
 
 
-def _note_disagreements(lines: dict[str, Line], options: argparse.Namespace) -> None:
-    both = [(id, line) for id, line in lines.items() if line.tokens is not None and line.natural is not None]
-    differing = [id for id, line in both if (line.tokens or "").replace(" ", "") != (line.natural or "").replace(" ", "")]
-    if differing:
-        options.note(f"{len(differing)} of {len(both)} lines read otherwise in lines.txt and in the XML, spaces aside: {', '.join(differing[:5])}")
-
-
 def _make_item(id: str, line: Line | None, files: Files, meta: dict[str, Any], options: argparse.Namespace) -> Item:
     if id not in files.images:
         raise InputError(f"{id}: has no image")
@@ -190,10 +217,10 @@ def _make_item(id: str, line: Line | None, files: Files, meta: dict[str, Any], o
     return Item(id, files.images[id], text=clean_text(text), group=line.writer, meta=meta)
 
 
-def _check_lists(files: Files, split: str) -> Iterator[str]:
+def _check_lists(files: Files) -> Iterator[str]:
     """Where the copy's own lists of the official task are not the published ones."""
     for name, part in DISTRIBUTED.items():
-        if split != "official" or name not in files.texts:
+        if name not in files.texts:
             continue
         path, expected = files.texts[name], set(load_list(part))
         found = set(read_text(path).split())
@@ -203,15 +230,38 @@ def _check_lists(files: Files, split: str) -> Iterator[str]:
             yield f"{path}: {what}; published: {len(expected)} lines, {load_list(part)[0]} to {load_list(part)[-1]}"
 
 
-def _check_lines(items: Sequence[Item], split: dict[str, tuple[str, str]]) -> Iterator[str]:
-    present = {item.id for item in items}
-    for id, (manifest, part) in split.items():
-        if id not in present:
-            yield f"{manifest} lacks {id} (list {part})"
-
-
 def _check_counts(items: Sequence[Item], split: str) -> Iterator[str]:
     counts = Counter(item.meta["split"] for item in items)
     for manifest, (_, expected, _) in SPLITS[split].items():
         if counts[manifest] != expected:
             yield f"{manifest}: {counts[manifest]} lines, published {expected}"
+
+
+def load_split(name: str) -> dict[str, tuple[str, str]]:
+    """The manifest ("train", "dev", "test") and the list of every line id of a split, in published order.
+
+    Raises:
+        InputError: the package data are damaged: a set has not as many lines as were published.
+    """
+    lines: dict[str, tuple[str, str]] = {}
+    for manifest, (lists, count, without) in SPLITS[name].items():
+        chosen = {id: (manifest, part) for part in lists for id in load_list(part) if id[:-3] not in without}
+        if len(chosen) != count or chosen.keys() & lines.keys():
+            raise InputError(f"split {name}: the installed lists have {len(chosen)} lines for {manifest}, published {count}; install again")
+        lines |= chosen
+    return lines
+
+
+@cache
+def load_list(name: str) -> tuple[str, ...]:
+    """The line ids of one list, in order."""
+    text = (resources.files("recognizer.data_prep") / "lists" / f"iam_{name}.txt").read_text(encoding="utf-8")
+    words = [word for row in text.split("\n") if not row.startswith("#") for word in row.split()]
+    return tuple(id for word in words for id in _expand(word))
+
+
+def _expand(word: str) -> list[str]:
+    """``a01-000u:0-3,6`` stands for a01-000u-00 to a01-000u-03 and a01-000u-06."""
+    form, _, ranges = word.partition(":")
+    ends = [re.split("-", part) for part in ranges.split(",")]
+    return [f"{form}-{number:02d}" for first, *last in ends for number in range(int(first), int((last or [first])[0]) + 1)]

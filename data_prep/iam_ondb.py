@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data.measurement import measure
-from recognizer.data_prep.published import add_partial_argument, report_deviations
-from recognizer.data_prep.texts import clean_text, read_text
+from recognizer.data.preparation import measure
+from recognizer.data_prep.common import add_partial_argument, clean_text, read_text, report_deviations
 from recognizer.errors import InputError
 
 CORPUS = "iam_ondb"
@@ -38,7 +37,7 @@ class Files:
     forms: dict[str, Path] = field(default_factory=dict)  # whole forms with their writer, by form
     lists: dict[str, Path] = field(default_factory=dict)
     writers: Path | None = None  # forms.txt
-    doubles: int = 0  # lines with a second file
+    duplicates: int = 0  # lines with a second file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,21 +64,18 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     texts = {form: _read_transcript(files.texts[form]) for form in sorted(forms & files.texts.keys())}
     writers = _load_writers(files, forms)
     items = []
-    for name, wanted in lists.items():
-        for form in wanted:
-            for number, path in sorted(files.traces.get(form, {}).items()):
-                rows = texts.get(form, [])
-                try:
-                    if not 1 <= number <= len(rows):
-                        table = f"{files.texts[form]} has {len(rows)} lines below 'CSR:'" if form in files.texts else f"there is no {form}.txt"
-                        raise InputError(f"{path}: has no text: {table}")
-                    meta = {"split": SETS[name][0], "part": name, "form": form}
-                    items.append(Item(path.stem.lower(), path, text=rows[number - 1], group=writers.get(form), meta=meta))
-                except InputError as error:
-                    options.drop(error)
+    for name, form in ((name, form) for name, wanted in lists.items() for form in wanted):
+        rows = texts.get(form, [])
+        for number, path in sorted(files.traces.get(form, {}).items()):
+            if not 1 <= number <= len(rows):
+                table = f"{files.texts[form]} has {len(rows)} lines below 'CSR:'" if form in files.texts else f"there is no {form}.txt"
+                options.drop(InputError(f"{path}: has no text: {table}"))
+                continue
+            meta = {"split": SETS[name][0], "part": name, "form": form}
+            items.append(Item(path.stem.lower(), path, text=rows[number - 1], group=writers.get(form), meta=meta))
     items = measure(items, options.drop)
     report_deviations("IAM-OnDB", source, list(_check_lists(files, lists)), list(_check_counts(items)), options)
-    _remark(files, texts, writers, forms, options)
+    _add_notes(files, texts, writers, forms, options)
     yield from items
 
 
@@ -90,32 +86,27 @@ def _find_files(source: Path, lists: Path | None) -> Files:
         folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
         for name in sorted(names):
             path, low = Path(top) / name, name.lower()
-            stem = low.rpartition(".")[0]
-            if low.endswith(".xml") and (match := LINE.fullmatch(stem)):
-                files.doubles += files.traces[match[1]].setdefault(int(match[2]), path) is not path
-            elif low.endswith(".xml") and re.fullmatch(r"strokes[a-z]?", stem):
+            stem, _, suffix = low.rpartition(".")
+            if suffix == "xml" and (match := LINE.fullmatch(stem)):
+                files.duplicates += files.traces[match[1]].setdefault(int(match[2]), path) is not path
+            elif suffix == "xml" and re.fullmatch(r"strokes[a-z]?", stem):
                 files.forms.setdefault(path.parent.name.lower() + stem.removeprefix("strokes"), path)
-            elif low.endswith(".txt") and FORM.fullmatch(stem):
+            elif suffix == "txt" and FORM.fullmatch(stem):
                 files.texts.setdefault(stem, path)
             elif low == "forms.txt":
                 files.writers = files.writers or path
-            elif low.endswith(".txt") and stem in SETS and lists is None:
-                _add_list(files, stem, path)
+            elif suffix == "txt" and stem in SETS and lists is None:
+                other = files.lists.setdefault(stem, path)
+                if other != path and _read_list(other) != _read_list(path):
+                    raise InputError(f"{path}: differs from {other}; say with --lists which folder to take")
     if not files.traces:
         raise InputError(f"{source}: no traces of lines found; expected files such as lineStrokes/a01/a01-000/a01-000u-01.xml")
-    for name in SETS if lists is not None else ():
-        if (path := lists / f"{name}.txt").is_file():  # type: ignore[operator]
-            files.lists[name] = path
+    if lists is not None:
+        files.lists = {name: lists / f"{name}.txt" for name in SETS if (lists / f"{name}.txt").is_file()}
     absent = [f"{name}.txt" for name in SETS if name not in files.lists]
     if absent:
         raise InputError(f"{lists or source}: {', '.join(absent)} not found; download the lists of the benchmark (IAM-OnDB-t1 or -t2 have the same)")
     return files
-
-
-def _add_list(files: Files, name: str, path: Path) -> None:
-    other = files.lists.setdefault(name, path)
-    if other != path and _read_list(other) != _read_list(path):
-        raise InputError(f"{path}: differs from {other}; say with --lists which folder to take")
 
 
 def _read_list(path: Path) -> dict[str, None]:
@@ -132,8 +123,8 @@ def _read_list(path: Path) -> dict[str, None]:
 
 def _read_transcript(path: Path) -> list[str]:
     """The lines below ``CSR:`` (those below ``OCR:`` are the text as it was to be copied); none without that section."""
-    _, section, below = read_text(path).partition("CSR:")
-    return [text for row in below.split("\n") if section and (text := clean_text(row))]
+    _, _, below = read_text(path).partition("CSR:")
+    return [text for row in below.split("\n") if (text := clean_text(row))]
 
 
 def _load_writers(files: Files, forms: set[str]) -> dict[str, str]:
@@ -171,16 +162,17 @@ def _check_counts(items: Sequence[Item]) -> Iterator[str]:
             yield f"{manifest}: {counts[name]} lines by {name}.txt, published {expected}{other}"
 
 
-def _remark(files: Files, texts: dict[str, list[str]], writers: dict[str, str], forms: set[str], options: argparse.Namespace) -> None:
-    odd = [form for form, rows in texts.items() if form in files.traces and max(files.traces[form]) != len(rows)]
-    if odd:
-        options.note(f"{len(odd)} forms have not as many traces as lines of text, whose texts may be those of other lines: {', '.join(odd[:5])}")
-    if files.doubles:
-        options.note(f"{files.doubles} lines have several traces; the first by path was taken")
+def _add_notes(files: Files, texts: dict[str, list[str]], writers: dict[str, str], forms: set[str], options: argparse.Namespace) -> None:
+    uneven = [form for form, rows in texts.items() if form in files.traces and max(files.traces[form]) != len(rows)]
     unknown = sum(form not in writers for form in forms & files.traces.keys())
+    left = sum(len(lines) for form, lines in files.traces.items() if form not in forms)
+    if uneven:
+        options.note(f"{len(uneven)} forms have not as many traces as lines of text, whose texts may be those of other lines: "
+                     f"{', '.join(uneven[:5])}")
+    if files.duplicates:
+        options.note(f"{files.duplicates} lines have several traces; the first by path was taken")
     if unknown:
         options.note(f"{unknown} forms have no writer, as neither original/ (original-xml-part.tar.gz) nor forms.txt tells; "
                      "intervals of scores will be too narrow")
-    left = sum(len(lines) for form, lines in files.traces.items() if form not in forms)
     if left:
         options.note(f"left out: {left} lines of forms that are in none of the lists")

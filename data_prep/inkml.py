@@ -7,10 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.grouping import make_grouper
-from recognizer.data_prep.texts import clean_text
+from recognizer.data_prep.common import clean_text, make_grouper
 from recognizer.errors import InputError, nearest
-from recognizer.xml_tree import local_name, parse_xml
+from recognizer.utils.xml import local_name, parse_xml
 
 CORPUS = "inkml"
 
@@ -30,7 +29,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     Raises:
         InputError: ``source`` is not a folder; ConfigError: ``--group-by`` makes no sense.
     """
-    from recognizer.features.inkml import parse_ink, read_annotations
+    from recognizer.strokes.io import parse_ink, read_annotations
 
     if not source.is_dir():
         raise InputError(f"{source}: not a folder")

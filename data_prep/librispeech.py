@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.data.manifest import Item
+from recognizer.data_prep.common import clean_text, read_text
 from recognizer.data_prep.kaldi import read_table
-from recognizer.data_prep.texts import clean_text, read_text
 from recognizer.errors import ConfigError, InputError, nearest
 
 CORPUS = "librispeech"
@@ -32,7 +32,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     Raises:
         InputError: no transcripts are there; ConfigError: a subset is not.
     """
-    from recognizer.features.audio_file import AUDIO_SUFFIXES
+    from recognizer.audio.io import AUDIO_SUFFIXES
 
     tables = sorted(path for path in source.rglob("*.trans.txt") if path.is_file())
     if not tables:

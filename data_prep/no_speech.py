@@ -1,6 +1,6 @@
 """Recordings in which nobody speaks, made of nothing: silence, noise, hum, clicks and simple music, each with an empty transcript.
 
-Trained on beside speech (`corpus.extra`), they teach a recogniser to write nothing where nothing is said:
+Trained on beside speech (`corpus.extra`), they teach a recognizer to write nothing where nothing is said:
 `recognizer prepare no-speech data/no_speech --items 500`. The items are marked `"empty": true`, so that the audit keeps them.
 """
 
@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.sound_writer import add_format_arguments, write_sound
+from recognizer.data_prep.sound import add_format_arguments, set_level, write_sound
 from recognizer.errors import ConfigError
 
 CORPUS = "no-speech"
 NEEDS_SOURCE = False
-LEVELS = (-60.0, -15.0)  # dB of full scale, RMS
+LEVELS_DB = (-60.0, -15.0)  # dB of full scale, RMS
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))  # semitones: major, minor, pentatonic
-OVERTONES = 8
-VIBRATO_HZ = 5.5
+OVERTONES = np.arange(1, 9)
 
 Maker = Callable[[int, int, np.random.Generator], np.ndarray]
 
@@ -48,118 +46,85 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     folder = options.made
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(options.items):
-        generator = np.random.default_rng([options.seed, number])
+        rng = np.random.default_rng([options.seed, number])
         kind = kinds[number % len(kinds)]
-        size = round(generator.uniform(options.shortest, options.longest) * options.rate)
+        size = round(rng.uniform(options.shortest, options.longest) * options.rate)
         path = folder / f"{number:06d}.{options.format}"
-        write_sound(path, KINDS[kind](size, options.rate, generator), options.rate)
+        write_sound(path, KINDS[kind](size, options.rate, rng), options.rate)
         yield Item(f"{folder.name}_{number:06d}", path.absolute(), text="", units=(), meta={"empty": True, "kind": kind})
 
 
-def be_silent(size: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    """Zeros."""
+def make_silence(size: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Zeros (size,)."""
     return np.zeros(size, dtype=np.float32)
 
 
-def make_noise(size: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    """Steady noise of any colour from blue to brown, fainter and louder by turns in half of the cases."""
-    from recognizer.features.audio_augment import coloured_noise
+def make_noise(size: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Steady noise (size,) of any color from blue to brown, swelling and fading in half of the cases."""
+    from recognizer.audio.augment import colored_noise
 
-    noise = coloured_noise(size, float(generator.uniform(-0.5, 2.0)), generator)
-    if generator.random() < 0.5:
-        waves = np.arange(size) / rate * generator.uniform(0.1, 2.0)  # of the swell, which is no faster than 2 Hz
-        noise *= 1 + 0.8 * np.sin(2 * np.pi * (waves + generator.random()))
-    return _level(noise, generator)
+    noise = colored_noise(size, float(rng.uniform(-0.5, 2.0)), rng)
+    if rng.random() < 0.5:
+        waves = np.arange(size) / rate * rng.uniform(0.1, 2.0)  # no faster than 2 Hz
+        noise *= 1 + 0.8 * np.sin(2 * np.pi * (waves + rng.random()))
+    return set_level(noise, rng.uniform(*LEVELS_DB))
 
 
-def hum(size: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    """The mains at 50 or 60 Hz, or a motor at up to 200 Hz, with overtones and faint noise."""
-    from recognizer.features.audio_augment import coloured_noise
+def make_hum(size: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """The mains at 50 or 60 Hz, or a motor at up to 200 Hz, with overtones and faint noise, (size,)."""
+    from recognizer.audio.augment import colored_noise
 
-    pitch = float(generator.choice([50.0, 60.0, generator.uniform(70, 200)]))
+    pitch = float(rng.choice([50.0, 60.0, rng.uniform(70, 200)]))
     times = np.arange(size) / rate
-    decay = generator.uniform(0.3, 2.0)
-    tones = [k**-decay * np.sin(2 * np.pi * (k * pitch * times + generator.random())) for k in range(1, OVERTONES + 1)]
-    noise = coloured_noise(size, 1.0, generator)
-    return _level(np.sum(tones, axis=0) + noise * generator.uniform(0, 0.3) / max(float(noise.std()), 1e-9), generator)
+    decay = rng.uniform(0.3, 2.0)
+    tones = [k**-decay * np.sin(2 * np.pi * (k * pitch * times + rng.random())) for k in OVERTONES.astype(float)]
+    noise = colored_noise(size, 1.0, rng)
+    return set_level(np.sum(tones, axis=0) + noise * rng.uniform(0, 0.3) / max(float(noise.std()), 1e-9), rng.uniform(*LEVELS_DB))
 
 
-def click(size: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    """Knocks, keys and crackling: bursts of 1 to 40 ms at random times over faint noise."""
-    from recognizer.features.audio_augment import coloured_noise
+def make_clicks(size: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Knocks, keys and crackling: bursts of 1 to 40 ms at random times over faint noise, (size,)."""
+    from recognizer.audio.augment import colored_noise
 
-    clicks = 10 ** generator.uniform(-4, -2) * coloured_noise(size, 1.0, generator)
-    pitch, length = generator.uniform(200, 3000), generator.uniform(0.001, 0.04)  # Hz; seconds in which a burst falls to a thousandth
+    clicks = 10 ** rng.uniform(-4, -2) * colored_noise(size, 1.0, rng)
+    pitch, length = rng.uniform(200, 3000), rng.uniform(0.001, 0.04)  # Hz; seconds in which a burst falls to a thousandth
     steps = np.arange(min(size, max(2, round(length * rate))))
-    for start in generator.integers(0, size, 1 + generator.poisson(generator.uniform(0.5, 8) * size / rate)):
-        ringing = np.sin(2 * np.pi * pitch * generator.uniform(0.8, 1.25) * steps / rate)
-        burst = (ringing + generator.standard_normal(len(steps))) * np.exp(-np.log(1000) * steps / len(steps))
-        clicks[start : start + len(steps)] += (generator.uniform(0.2, 1) * burst)[: size - start]
-    return _level(clicks, generator)
+    for start in rng.integers(0, size, 1 + rng.poisson(rng.uniform(0.5, 8) * size / rate)):
+        ringing = np.sin(2 * np.pi * pitch * rng.uniform(0.8, 1.25) * steps / rate)
+        burst = (ringing + rng.standard_normal(len(steps))) * np.exp(-np.log(1000) * steps / len(steps))
+        clicks[start : start + len(steps)] += (rng.uniform(0.2, 1) * burst)[: size - start]
+    return set_level(clicks, rng.uniform(*LEVELS_DB))
 
 
-def play_music(size: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    """Chords of a key, a melody above them and a drum, in a bar of 3 or 4 beats at 60 to 180 a minute; drum, and chords or melody, may rest."""
-    beat, bar = 60 / generator.uniform(60, 180), int(generator.integers(3, 5))  # seconds; beats
-    scale, key = SCALES[generator.integers(len(SCALES))], 110 * 2 ** generator.uniform(0, 1)  # Hz
-    melody, drum = generator.random(2) < (0.7, 0.5)
-    chords = not melody or generator.random() < 0.8
-    music = np.zeros(size)
-    beaten = generator.uniform(0.1, 0.6)  # how hard the drum is
-    colours = [Timbre.draw(generator) for _ in range(2)]
-    root, step = 0, int(generator.integers(len(scale)))
+def make_music(size: int, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """Chords of a key and a melody above them at 60 to 180 beats a minute, with a drum in half of the cases, (size,)."""
+    beat, bar = 60 / rng.uniform(60, 180), int(rng.integers(3, 5))  # seconds; beats
+    scale, key = SCALES[rng.integers(len(SCALES))], 110 * 2 ** rng.uniform(0, 1)  # Hz
+    drum = rng.uniform(0.1, 0.6) * (rng.random() < 0.5)
+    weights = OVERTONES ** -rng.uniform(0.5, 2.5, (2, 1)) * rng.uniform(0.2, 1, (2, len(OVERTONES)))  # of the two instruments
+    attack, decay = rng.uniform(0.002, 0.1, 2), rng.uniform(0.1, 1.5, 2)  # seconds in which a note begins, and falls to 1 / e
+    music, step = np.zeros(size), int(rng.integers(len(scale)))
+
+    def play(instrument: int, start: float, seconds: float, step: int) -> None:
+        pitch = key * (1 + instrument) * 2 ** (step // len(scale) + scale[step % len(scale)] / 12)
+        first = round(start * rate)
+        times = np.arange(max(0, min(size - first, round(seconds * rate)))) / rate
+        shape = np.minimum(1, times / attack[instrument]) * np.exp(-times / decay[instrument]) * np.minimum(1, (seconds - times) / 0.01)
+        audible = OVERTONES[OVERTONES * pitch < rate / 2]
+        tones = weights[instrument, : len(audible)] @ np.sin(2 * np.pi * pitch * audible[:, None] * times)
+        music[first : first + len(times)] += rng.uniform(0.5, 1) * tones * shape
+
     for number in range(int(size / rate / beat) + 1):
         start = number * beat
         if number % bar == 0:
-            root = int(generator.integers(len(scale)))
-        if chords and (number % bar == 0 or generator.random() < 0.3):
+            root = int(rng.integers(len(scale)))
             for third in (0, 2, 4):
-                colours[0].add(music, rate, start, beat * bar, key * _interval(scale, root + third), generator)
-        for half in (0.0, 0.5):
-            if melody and generator.random() < 0.6:
-                step += int(generator.integers(-2, 3))
-                colours[1].add(music, rate, start + half * beat, beat, 2 * key * _interval(scale, step % (2 * len(scale))), generator)
-            if drum and (half == 0 or generator.random() < 0.5):
-                first, length = round((start + half * beat) * rate), round(0.05 * rate)
-                burst = beaten * generator.standard_normal(length) * np.exp(-6 * np.arange(length) / length)
-                music[first : first + length] += burst[: max(0, size - first)]
-    return _level(music, generator)
+                play(0, start, bar * beat, root + third)
+        step += int(rng.integers(-2, 3))
+        play(1, start, beat, step % (2 * len(scale)))
+        length = min(round(0.05 * rate), max(0, size - round(start * rate)))
+        music[round(start * rate) :][:length] += drum * rng.standard_normal(length) * np.exp(-6 * np.arange(length) / max(1, length))
+    return set_level(music, rng.uniform(*LEVELS_DB))
 
 
-@dataclass(frozen=True)
-class Timbre:
-    """How an instrument sounds."""
-
-    weights: np.ndarray  # (K,), of the overtones
-    attack: float  # seconds in which a note begins
-    decay: float  # seconds in which it falls to 1 / e
-    vibrato: float  # share of the pitch by which it trembles
-
-    @staticmethod
-    def draw(generator: np.random.Generator) -> Timbre:
-        """An instrument of chance."""
-        weights = np.arange(1, OVERTONES + 1) ** -generator.uniform(0.5, 2.5) * generator.uniform(0.2, 1, OVERTONES)
-        return Timbre(weights, generator.uniform(0.002, 0.1), generator.uniform(0.1, 1.5), float(generator.choice([0.0, 0.004])))
-
-    def add(self, music: np.ndarray, rate: int, start: float, seconds: float, pitch: float, generator: np.random.Generator) -> None:
-        """Play a note of ``pitch`` Hz into ``music`` (N,), which may end before it."""
-        first = round(start * rate)
-        times = np.arange(max(0, min(len(music) - first, round(seconds * rate)))) / rate
-        phase = pitch * (times + self.vibrato * np.sin(2 * np.pi * VIBRATO_HZ * times) / (2 * np.pi * VIBRATO_HZ))  # cycles
-        shape = np.minimum(1, times / self.attack) * np.exp(-times / self.decay) * np.minimum(1, (seconds - times) / 0.01)
-        heard = [k for k in range(1, len(self.weights) + 1) if k * pitch < rate / 2]
-        tones = [self.weights[k - 1] * np.sin(2 * np.pi * k * phase) for k in heard]
-        music[first : first + len(times)] += generator.uniform(0.5, 1) * np.sum(tones, axis=0) * shape
-
-
-KINDS: dict[str, Maker] = {"silence": be_silent, "noise": make_noise, "hum": hum, "clicks": click, "music": play_music}
-
-
-def _interval(scale: tuple[int, ...], step: int) -> float:
-    """The ratio of a step of a scale, counted on into higher octaves, to its first."""
-    return float(2 ** (step // len(scale) + scale[step % len(scale)] / 12))
-
-
-def _level(samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-    return (samples * (10 ** (generator.uniform(*LEVELS) / 20) / max(rms, 1e-9))).astype(np.float32)
+KINDS: dict[str, Maker] = {"silence": make_silence, "noise": make_noise, "hum": make_hum, "clicks": make_clicks, "music": make_music}

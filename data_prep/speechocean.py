@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.kaldi import Entry, Speakers, locate_recording, read_table
-from recognizer.data_prep.texts import clean_text, read_text
+from recognizer.data_prep.common import read_text
+from recognizer.data_prep.kaldi import Entry, read_folder, read_table
 from recognizer.errors import InputError
-from recognizer.lexicon import bare_phone
+from recognizer.text.lexicon import bare_phone
 
 CORPUS = "speechocean"
 HALVES = ("train", "test")
@@ -39,25 +40,14 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     spoken = _load_spoken_phones(source / "resource" / "text-phone", options)
     lexicon = _load_lexicon(source / "resource" / "lexicon.txt")
     for half in halves:
-        folder = source / half
-        texts, speakers = read_table(folder / "text", options), Speakers.load(folder, options)
-        recordings = read_table(folder / "wav.scp", options)
-        for id, entry in recordings.items():
+        for item in read_folder(source / half, source, options):
+            words = (item.text or "").split()
+            text = " ".join(words).lower() if options.case == "lower" else " ".join(words)
             try:
-                if id not in texts:
-                    raise InputError(f"{entry.where}: {id} has no line in {folder / 'text'}")
-                words = clean_text(texts[id].value).split()
-                if not words:
-                    raise InputError(f"{texts[id].where}: the text of {id} is empty")
-                units = _pronounce(id, words, texts[id].where, spoken, lexicon)
-                group, meta = speakers.describe(id)
-                text = " ".join(words)
-                text = text.lower() if options.case == "lower" else text
-                yield Item(id, locate_recording(entry, source), text=text, units=units, group=group, meta={**meta, "split": half})
+                units = _pronounce(item.id, words, str(source / half / "text"), spoken, lexicon)
+                yield replace(item, text=text, units=units, meta={**item.meta, "split": half})
             except InputError as error:
                 options.drop(error)
-        for id in sorted(texts.keys() - recordings.keys()):
-            options.drop(InputError(f"{texts[id].where}: {id} has no line in {folder / 'wav.scp'}"))
 
 
 def _load_spoken_phones(path: Path, options: argparse.Namespace) -> dict[str, dict[int, Entry]]:
@@ -96,10 +86,9 @@ def _pronounce(id: str, words: list[str], where: str, spoken: dict[str, dict[int
         if entry is None:
             raise InputError(f"{where}: no pronunciation of {word!r} in resource/text-phone or resource/lexicon.txt")
         for phone in entry.value.split():
-            bare = bare_phone(phone)
-            if bare not in PHONES:
+            if bare_phone(phone) not in PHONES:
                 raise InputError(f"{entry.where}: {phone!r} is not an ARPAbet phone")
-            phones.append(bare)
+            phones.append(bare_phone(phone))
     if not phones:
         raise InputError(f"{where}: {id} has no phones")
     return tuple(phones)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.texts import clean_text, read_text
+from recognizer.data_prep.common import clean_text, read_text
 from recognizer.errors import ConfigError, InputError, nearest
 
 CORPUS = "table"

@@ -7,31 +7,43 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recognizer.data.manifest import Item
-from recognizer.data.measurement import measure
-from recognizer.data_prep.published import add_partial_argument, report_deviations
-from recognizer.data_prep.texts import clean_text, read_text
-from recognizer.data_prep.timit_lists import (
-    CORE,
-    CORE_TEST,
-    DEVELOPMENT,
-    FOLDED_PHONES,
-    REGIONS,
-    SENTENCES,
-    TEST_SPEAKERS,
-    TRAIN_SPEAKERS,
-    UTTERANCES,
-)
+from recognizer.data.preparation import measure
+from recognizer.data_prep.common import add_partial_argument, clean_text, read_text, report_deviations
 from recognizer.errors import InputError
-from recognizer.phones import cmu_phone, fold_phone, fold_phones
+from recognizer.text.phones import cmu_phone, fold_phone, fold_phones
 
 CORPUS = "timit"
-RATE = 16_000  # of the times in .PHN and .WRD, whatever the recording was converted to
+RATE = 16_000  # Hz, of the times in .PHN and .WRD, whatever the recording was converted to
+
+# What the published corpus consists of: speakers by set and dialect region, sentences, utterances, reference phones.
+REGIONS = ("New England", "Northern", "North Midland", "South Midland", "Southern", "New York City", "Western", "Army Brat")  # DR1 to DR8
+TRAIN_SPEAKERS = (38, 76, 76, 68, 70, 35, 77, 22)  # by dialect region; 462 together
+TEST_SPEAKERS = (11, 26, 26, 32, 28, 11, 23, 11)  # 168 together
+
+# two men and a woman of each region, DR1 to DR8
+CORE_TEST = (
+    ("mdab0", "mwbt0", "felc0"), ("mtas1", "mwew0", "fpas0"), ("mjmp0", "mlnt0", "fpkt0"), ("mlll0", "mtls0", "fjlm0"),
+    ("mbpm0", "mklt0", "fnlp0"), ("mcmj0", "mjdh0", "fmgd0"), ("mgrt0", "mnjm0", "fdhc0"), ("mjln0", "mpam0", "fmld0"),
+)  # fmt: skip
+CORE = frozenset(speaker for region in CORE_TEST for speaker in region)
+DEVELOPMENT = frozenset((
+    "fadg0", "faks0", "fcal1", "fcmh0", "fdac1", "fdms0", "fdrw0", "fedw0", "fgjd0", "fjem0", "fjmg0", "fjsj0", "fkms0", "fmah0",
+    "fmml0", "fnmr0", "frew0", "fsem0", "majc0", "mbdg0", "mbns0", "mbwm0", "mcsh0", "mdlf0", "mdls0", "mdvc0", "mers0", "mgjf0",
+    "mglb0", "mgwt0", "mjar0", "mjfc0", "mjsw0", "mmdb1", "mmdm2", "mmjr0", "mmwh0", "mpdf0", "mrcs0", "mreb0", "mrjm4", "mrjr0",
+    "mroa0", "mrtk0", "mrws1", "mtaa0", "mtdt0", "mteb0", "mthc0", "mwjg0",
+))  # fmt: skip
+
+SENTENCES = {"sx": 5, "si": 3}  # of each speaker; the two SA sentences, the same for all, are left out
+UTTERANCES = {
+    "core": {"train": 3696, "dev": 400, "test": 192},
+    "complete": {"train": 3696, "test": 1344},
+}
+FOLDED_PHONES = {"core": {"dev": 15057, "test": 7215}, "complete": {}}  # reference phones, folded to 39 and without q
 
 
 class Segment(NamedTuple):
@@ -42,8 +54,7 @@ class Segment(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True)
-class Speaker:
+class Speaker(NamedTuple):
     """A speaker's folder."""
 
     id: str  # lower case, as "fcjf0": sex, initials, number
@@ -52,8 +63,7 @@ class Speaker:
     part: str | None  # "train" or "test", as the folders above say
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What SPKRINFO.TXT knows of a speaker."""
 
     part: str
@@ -65,9 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``--phones``, ``--text``, ``--split`` and ``--partial``."""
     parser.add_argument("--phones", choices=("61", "48", "39", "cmu"), default="61", help=(
         "labels of the units: as transcribed, or folded to 48 or 39 (default 61: score by a protocol that folds); "
-        "cmu: the 39 phones of the CMU dictionary, without silence, to score recognisers of those"))
+        "cmu: the 39 phones of the CMU dictionary, without silence, to score recognizers of those"))
     parser.add_argument("--text", choices=("sentence", "words"), default="sentence", help=(
-        "sentence: as spelt in .TXT; words: those of .WRD, lower case and without punctuation (default: sentence)"))
+        "sentence: as spelled in .TXT; words: those of .WRD, lower case and without punctuation (default: sentence)"))
     parser.add_argument("--split", choices=tuple(UTTERANCES), default="core", help=(
         "core: 462 speakers to train, 50 to develop, 24 to test; complete: all 168 test speakers, which include the 50 (default: core)"))
     add_partial_argument(parser)
@@ -131,23 +141,25 @@ def _load_records(source: Path, options: argparse.Namespace) -> dict[str, Record
 def _count_years(birth: str, recorded: str) -> int | None:
     """Whole years between two dates such as 02/18/62; None where one is unknown."""
     dates = [re.fullmatch(r"(\d+)/(\d+)/(\d+)", date) for date in (birth, recorded)]
-    if dates[0] is None or dates[1] is None:
-        return None
-    born, then = ((int(date[3]), int(date[1]), int(date[2])) for date in dates if date is not None)
-    return then[0] - born[0] - (then[1:] < born[1:])
+    days = [(int(date[3]), int(date[1]), int(date[2])) for date in dates if date is not None]  # year, month, day
+    return days[1][0] - days[0][0] - (days[1][1:] < days[0][1:]) if len(days) == 2 else None
+
+
+def _find_part(speaker: Speaker, records: dict[str, Record]) -> str:
+    """Whether a speaker belongs to TRAIN or TEST: by the folders, or else by SPKRINFO.TXT, or else by the lists of test speakers."""
+    known = records[speaker.id].part if speaker.id in records else "test" if speaker.id in DEVELOPMENT | CORE else "train"
+    return speaker.part or known
 
 
 def _assign(speaker: Speaker, records: dict[str, Record], split: str) -> str | None:
     """The set of a speaker; None for those of TEST who are in none of the sets."""
-    listed = "dev" if speaker.id in DEVELOPMENT else "test" if speaker.id in CORE else None
-    part = speaker.part or (records[speaker.id].part if speaker.id in records else "test" if listed else "train")
-    if part == "train":
+    if _find_part(speaker, records) == "train":
         return "train"
-    return "test" if split == "complete" else listed
+    return "test" if split == "complete" or speaker.id in CORE else "dev" if speaker.id in DEVELOPMENT else None
 
 
 def _read_speaker(speaker: Speaker, record: Record | None, split: str | None, options: argparse.Namespace) -> Iterator[Item]:
-    from recognizer.features.audio_file import AUDIO_SUFFIXES
+    from recognizer.audio.io import AUDIO_SUFFIXES
 
     files: dict[str, dict[str, Path]] = defaultdict(dict)  # by sentence and kind
     for path in sorted(speaker.folder.iterdir(), key=lambda p: (len(p.name), p.name)):  # the original before a conversion named .WAV.wav
@@ -163,7 +175,11 @@ def _read_speaker(speaker: Speaker, record: Record | None, split: str | None, op
             if absent:
                 raise InputError(f"{speaker.folder / sentence}: has no {' and no '.join(absent)}")
             phones, words = _read_phones(kinds[".phn"], options.phones), _read_segments(kinds[".wrd"])
-            text = " ".join(word.label for word in words) if options.text == "words" else _read_sentence(kinds[".txt"])
+            text = " ".join(word.label for word in words)
+            if options.text == "sentence":  # the first and last sample stand before it
+                text = re.sub(r"^\s*\d+\s+\d+\s+", "", read_text(kinds[".txt"]))
+            if not text.strip():
+                raise InputError(f"{kinds['.txt']}: has no text")
             meta = {**about, "phones": phones, "words": words, "split": split}
             units = tuple(phone.label for phone in phones)
             yield Item(f"{speaker.id}_{sentence}", kinds["audio"], text=clean_text(text), units=units, group=speaker.id, meta=meta)
@@ -200,14 +216,6 @@ def _read_segments(path: Path) -> list[Segment]:
     return segments
 
 
-def _read_sentence(path: Path) -> str:
-    """The sentence of a .TXT file, without the first and last sample before it."""
-    text = re.sub(r"^\s*\d+\s+\d+\s+", "", read_text(path))
-    if not text.strip():
-        raise InputError(f"{path}: has no text")
-    return text
-
-
 def _check_speakers(speakers: Sequence[Speaker], records: dict[str, Record]) -> Iterator[str]:
     """What differs from the published lists of speakers; names of missing training speakers are known from SPKRINFO.TXT alone."""
     present = {speaker.id: speaker for speaker in speakers}
@@ -226,14 +234,10 @@ def _check_speakers(speakers: Sequence[Speaker], records: dict[str, Record]) -> 
     for id in sorted(present.keys() - records.keys() if records else ()):
         yield f"{present[id].folder}: speaker {id} is not in SPKRINFO.TXT"
     for part, published in (("train", TRAIN_SPEAKERS), ("test", TEST_SPEAKERS)):
-        counts = Counter(speaker.region for speaker in speakers if (speaker.part or _part_of(speaker, records)) == part)
+        counts = Counter(speaker.region for speaker in speakers if _find_part(speaker, records) == part)
         for region, expected in enumerate(published, start=1):
             if counts[region] != expected:
                 yield f"{part.upper()}/DR{region}: {counts[region]} speakers, published {expected}"
-
-
-def _part_of(speaker: Speaker, records: dict[str, Record]) -> str:
-    return "train" if _assign(speaker, records, "complete") == "train" else "test"
 
 
 def _check_sentences(items: Sequence[Item], speakers: Sequence[Speaker]) -> Iterator[str]:

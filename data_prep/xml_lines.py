@@ -1,26 +1,25 @@
-"""What the readers of ALTO and PAGE XML share: finding the pages and their images, scaling, cutting and naming the lines."""
+"""Text lines cut out of page images by ALTO or PAGE XML: finding pages and images, scaling, cutting, naming."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.grouping import make_grouper
-from recognizer.data_prep.line_cutter import Box, cut_line, open_page
-from recognizer.data_prep.picture_writer import write_picture
-from recognizer.data_prep.texts import clean_text
+from recognizer.data_prep.common import clean_text, make_grouper, write_picture
 from recognizer.errors import InputError
-from recognizer.xml_tree import Point, local_name, parse_xml
+from recognizer.utils.xml import Point, local_name, parse_xml
 
 if TYPE_CHECKING:
     from PIL import Image
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are outside
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,12 @@ class Page:
 
 def add_line_arguments(parser: argparse.ArgumentParser, default: str = "page", more: str = "") -> None:
     """Add ``--group-by``, with another default and ``more`` said of it where a corpus knows better, and ``--crop``."""
-    rules = "page|folder|none|REGEX" if default in ("page", "folder", "none") or not default.isalpha() else f"{default}|page|folder|none|REGEX"
+    rules = f"{default}|page|folder|none|REGEX" if default == "catalogue" else "page|folder|none|REGEX"
     parser.add_argument("--group-by", default=default, metavar=rules, help=(
         f"what counts as a writer: {more}the page, its folder, nothing, or what the first (capture group) of a regular expression finds in the path "
         f"of the XML file below SOURCE (default: {default})"))
     parser.add_argument("--crop", choices=("polygon", "box"), default="polygon",
-                        help="polygon: paint what lies outside the outline in the colour of the paper; box: leave it (default: polygon)")
+                        help="polygon: paint what lies outside the outline in the color of the paper; box: leave it (default: polygon)")
 
 
 def read_lines(source: Path, options: argparse.Namespace, parsers: Mapping[str, Callable[[Element], Page]]) -> Iterator[Item]:
@@ -76,29 +75,30 @@ def read_lines(source: Path, options: argparse.Namespace, parsers: Mapping[str, 
             if parse is None:
                 options.note(f"{file}: left alone, its root element is <{local_name(root)}> and not <{'> or <'.join(parsers)}>")
                 continue
-            yield from _cut_page(file, _parse(file, root, parse), relative.removesuffix(".xml"), find_group(relative), options)
+            try:
+                page = parse(root)
+            except ValueError as error:
+                raise InputError(f"{file}: {error}") from None
+            yield from _cut_page(file, page, relative.removesuffix(".xml"), find_group(relative), options)
         except InputError as error:
             options.drop(error)
 
 
-def _parse(file: Path, root: Element, parse: Callable[[Element], Page]) -> Page:
-    try:
-        return parse(root)
-    except ValueError as error:
-        raise InputError(f"{file}: {error}") from None
-
-
 def _cut_page(file: Path, page: Page, name: str, group: str | None, options: argparse.Namespace) -> Iterator[Item]:
+    from PIL import Image
+
+    from recognizer.image.io import load_image
+
     path = _find_image(file, page.image)
-    image = open_page(path, page.size)
-    scale = _find_scale(file, page, path, image)
+    image = Image.fromarray(load_image(path))
+    x_scale, y_scale = _find_scale(file, page, path, image)
     for index, line in enumerate(page.lines, start=1):
         id = f"{name}/{index:04d}"
         try:
             text = clean_text(line.text)
             if line.problem or not text:
                 raise ValueError(line.problem or "has no text")
-            outline = [(x * scale[0], y * scale[1]) for x, y in line.polygon or line.box or ()]
+            outline = [(x * x_scale, y * y_scale) for x, y in line.polygon or line.box or ()]
             if len(outline) < 2:
                 raise ValueError("has neither an outline nor a box")
             cut, box = cut_line(image, outline, masked=options.crop == "polygon")
@@ -108,24 +108,25 @@ def _cut_page(file: Path, page: Page, name: str, group: str | None, options: arg
         except ValueError as error:
             options.drop(InputError(f"{file}: line {line.id or index}: {error}"))
             continue
-        yield Item(id, target, text=text, width=cut.width, group=group, meta=_describe(line, path, box, scale))
-
-
-def _describe(line: TextLine, page: Path, box: Box, scale: tuple[float, float]) -> dict[str, Any]:
-    """Where a line stood: page image, box on it in its pixels, id in the XML file, and base line in pixels of the cut."""
-    meta: dict[str, Any] = {"page": page.name, "box": list(box)}
-    if line.id:
-        meta["line"] = line.id
-    if line.baseline:
-        meta["baseline"] = [[round(x * scale[0] - box[0], 1), round(y * scale[1] - box[1], 1)] for x, y in line.baseline]
-    return meta
+        meta: dict[str, Any] = {"page": path.name, "box": list(box), **({"line": line.id} if line.id else {})}
+        if line.baseline:  # in pixels of the cut
+            meta["baseline"] = [[round(x * x_scale - box[0], 1), round(y * y_scale - box[1], 1)] for x, y in line.baseline]
+        yield Item(id, target, text=text, width=cut.width, group=group, meta=meta)
 
 
 def _find_scale(file: Path, page: Page, path: Path, image: Image.Image) -> tuple[float, float]:
-    """Horizontal and vertical factor from the file's unit to pixels of the image."""
+    """Horizontal and vertical factor from the file's unit to pixels of the image.
+
+    Raises:
+        InputError: the image is not in the proportion of the page, by 1 % and more than a pixel, or nothing says how large a unit is.
+    """
     from PIL import Image
 
     if page.size is not None:
+        expected = page.size[1] * image.width / page.size[0]
+        if abs(image.height - expected) > max(1.0, 0.01 * expected):
+            described = f"{page.size[0]:g} x {page.size[1]:g}"
+            raise InputError(f"{path}: is {image.width} x {image.height} pixels, but the page is described as {described}")
         return image.width / page.size[0], image.height / page.size[1]
     if page.unit is None:
         return 1.0, 1.0
@@ -142,9 +143,9 @@ def _find_image(file: Path, named: str | None) -> Path:
     Raises:
         InputError: there is none.
     """
-    from recognizer.features.image_file import IMAGE_SUFFIXES
+    from recognizer.image.io import IMAGE_SUFFIXES
 
-    folders = (file.parent, file.parent.parent, *_folders_in(file.parent.parent))
+    folders = (file.parent, file.parent.parent, *sorted(path for path in file.parent.parent.iterdir() if path.is_dir()))
     candidates: list[Path] = []
     if named:
         bare = re.split(r"[/\\]", named.strip())[-1]  # also of a path on somebody's Windows machine
@@ -157,6 +158,35 @@ def _find_image(file: Path, named: str | None) -> Path:
     raise InputError(f"{file}: its image is not there ({wanted}, beside it, one folder up or in a folder beside its own)")
 
 
-@cache
-def _folders_in(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in folder.iterdir() if path.is_dir()))
+def cut_line(page: Image.Image, outline: Sequence[Point], *, masked: bool) -> tuple[Image.Image, Box]:
+    """Cut out a line.
+
+    Args:
+        page: gray.
+        outline: at least two points in pixels; two are the corners of a box.
+        masked: paint what lies outside the outline in the gray of the paper, taken as the median inside.
+
+    Returns:
+        The cut and its box on the page, the smallest of whole pixels around the outline.
+
+    Raises:
+        ValueError: the outline encloses nothing of the page.
+    """
+    from PIL import Image, ImageDraw, ImageStat
+
+    xs, ys = zip(*outline, strict=True)
+    left, top = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
+    right, bottom = min(page.width, math.ceil(max(xs))), min(page.height, math.ceil(max(ys)))
+    if left >= right or top >= bottom:
+        spans = f"({min(xs):g}, {min(ys):g})..({max(xs):g}, {max(ys):g})"
+        raise ValueError(f"the outline {spans} encloses nothing of the page ({page.width} x {page.height} pixels)")
+    box = (left, top, right, bottom)
+    line = page.crop(box)
+    if not masked or len(outline) < 3:
+        return line, box
+    inside = Image.new("L", line.size, 0)
+    ImageDraw.Draw(inside).polygon([(x - left, y - top) for x, y in outline], fill=255)
+    if inside.getbbox() is None:
+        raise ValueError("the outline encloses no pixel")
+    paper = Image.new("L", line.size, ImageStat.Stat(line, inside).median[0])
+    return Image.composite(line, paper, inside), box

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 
 class RecognizerError(Exception):
-    """Base of every error this package raises on purpose; the command line prints it as one line."""
+    """Base of every error this package raises on purpose; the command line prints it as one line and ends with ``exit_code``."""
+
+    exit_code = 2
 
 
 class ConfigError(RecognizerError):
@@ -28,6 +30,12 @@ class InputError(RecognizerError):
 
 class TrainingError(RecognizerError):
     """Training cannot start or go on; the message says what was kept."""
+
+
+class Interrupted(RecognizerError):
+    """A signal stopped the work after its state was saved; the message says how to go on."""
+
+    exit_code = 130
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:

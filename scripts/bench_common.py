@@ -38,7 +38,7 @@ def describe_machine(threads: int) -> Row:
     """The processor, torch, and :func:`measure_ceiling` in each precision."""
     import torch
 
-    from recognizer.host import name_processor, prepare_host
+    from recognizer.utils.device import name_processor, prepare_host
 
     prepare_host(threads)
     machine: Row = {

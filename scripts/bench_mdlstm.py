@@ -21,9 +21,9 @@ DIAGONALS = 50  # timed at once
 HEIGHT, LABELS, LETTERS = 64, 80, 40  # rows of a line, size of its alphabet, letters on it
 NOTES = (
     "Lines of 64 rows, float32, CPU time of one thread, so that other work on the machine does not count.",
-    "forward, both: milliseconds a line, both with the backward pass; network: of all its layers. As in training, nobody asks for",
-    "the gradient of pixels, so that the first layer does without it, as does its loop.",
-    "loop: the same layer by the framework's operations, one place after the other, each step of all lines of the batch and all four",
+    "forward, both: milliseconds a line, both with the backward pass; network: of all its layers. As in training, pixels need no",
+    "gradient, so that the first layer and its loop compute none.",
+    "loop: the same layer by torch's operations, one place after the other, each step of all lines of the batch and all four",
     "directions in one batched product, as the layer's diagonals are; so a batch makes the loop faster too. On the first columns of",
     "the map only and scaled up to all of them, since its time goes with their number; times: loop over layer.",
     "products: of both, what the matrix products of the diagonals alone take, which the loop has to do as well; most: the times that",
@@ -54,16 +54,15 @@ def measure(model: str, batch: int, width: int, loop_columns: int, seconds: floa
     """Rows of each layer and of the whole network; to be called in a fresh process."""
     import torch
 
-    from recognizer.composition import compose
-    from recognizer.host import prepare_host
-    from recognizer.models.convolution import strided
-    from recognizer.models.mdlstm import MdLstm
-    from recognizer.models.mdlstm_encoder import MdLstmEncoder
+    from recognizer.config.compose import compose
+    from recognizer.models.frontends import strided
+    from recognizer.models.mdlstm import MdLstm, MdLstmEncoder
     from recognizer.models.network import Network
+    from recognizer.utils.device import prepare_host
 
     prepare_host(1)
     torch.manual_seed(0)
-    recipe = compose([f"model={model}", "features=pixels", f"features.height={HEIGHT}"]).recipe
+    recipe = compose([f"model={model}", "features=pixels", f"features.height={HEIGHT}"]).recognizer
     network = Network(recipe, LABELS)
     encoder = network.frontend
     assert isinstance(encoder, MdLstmEncoder)
@@ -105,13 +104,13 @@ def _time_products(layer: MdLstm, places: int, whole: bool, seconds: float) -> f
     """Seconds of the three products of a diagonal: forward, backward (to the inputs if ``whole``, else to the states only), to the weights."""
     import torch
 
-    from recognizer.models.mdlstm import FEW
+    from recognizer.models.mdlstm import FEW_COLUMNS
 
     weight = layer.weight.detach()
     back = (weight if whole else weight[:, :, layer.inputs :]).transpose(1, 2).contiguous()
     d_weight, steps, gates = torch.zeros_like(weight), torch.randn(4, weight.shape[2], places), torch.randn(4, weight.shape[1], places)
     turned, turned_back = weight.transpose(1, 2).contiguous(), back.transpose(1, 2).contiguous()
-    d_steps, by_rows = torch.empty(4, back.shape[1], places), places < FEW
+    d_steps, by_rows = torch.empty(4, back.shape[1], places), places < FEW_COLUMNS
 
     def multiply() -> None:
         for _ in range(DIAGONALS):
@@ -167,13 +166,13 @@ def _time_network(network: Any, batch: int, width: int, seconds: float) -> Row:
 
     lines = (torch.rand(batch, width, HEIGHT) < 0.15).to(torch.uint8) * 255
     widths, counts, targets = torch.full((batch,), width), torch.full((batch,), LETTERS), torch.randint(1, LABELS, (batch, LETTERS))
-    optimiser = torch.optim.AdamW(network.parameters())
+    optimizer = torch.optim.AdamW(network.parameters())
 
     def train() -> None:
         log_probs, frames = network(lines, widths)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         functional.ctc_loss(log_probs.transpose(0, 1), targets, frames, counts).backward()
-        optimiser.step()
+        optimizer.step()
 
     def infer() -> None:
         with torch.inference_mode():

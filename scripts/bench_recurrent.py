@@ -1,4 +1,4 @@
-"""How fast each recurrent cell is, beside torch.nn.LSTM of the same size in the same run, and how much memory its training takes."""
+"""How fast each recurrent cell is, against torch.nn.LSTM of the same size in the same run, and how much memory its training takes."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def measure(cells: list[str], precision: str, batch: int, frames: int, hidden: i
     """Times of some cells and of ``torch.nn.LSTM``; to be called in a fresh process."""
     import torch
 
-    from recognizer.host import prepare_host
     from recognizer.models.cells import build_cell
+    from recognizer.utils.device import prepare_host
 
     prepare_host(threads)
     torch.manual_seed(1)
@@ -115,8 +115,8 @@ def measure_memory(name: str, batch: int, frames: int, hidden: int, threads: int
     """Peak resident memory of one float32 training step less that before it; to be called in a fresh process."""
     import torch
 
-    from recognizer.host import peak_memory, prepare_host
     from recognizer.models.cells import build_cell
+    from recognizer.utils.device import peak_memory, prepare_host
 
     prepare_host(threads)
     cell = build_cell(name, hidden, hidden, settings_for(hidden))

@@ -15,7 +15,7 @@ from bench_corpora import MANIFEST, network_of, text_level, write_corpus
 if TYPE_CHECKING:
     from torch import nn
 
-    from recognizer.training.loop import Learner, Tally
+    from recognizer.training.loop import EpochStats, Trainer
 
 NOTES = (
     "Training is the real loop: batches of 16 read ahead from the cache by a worker process, augmented, forward, CTC, backward,",
@@ -57,38 +57,39 @@ def main() -> int:
 
 def measure(modality: str, precision: str, folder: Path, augment: bool, seconds: float, threads: int) -> Row:
     """Figures of one network in one precision; to be called in a fresh process."""
-    from recognizer.host import peak_memory
-    from recognizer.training.loop import Tally
+    from recognizer.training.loop import EpochStats
+    from recognizer.utils.device import peak_memory
 
-    learner = _prepare(modality, precision, folder, augment, threads)
+    trainer = _prepare(modality, precision, folder, augment, threads)
     started = time.perf_counter()
-    learner.run_epoch(Tally(), lambda: None)
-    warm_up, tally = time.perf_counter() - started, Tally()
-    _train_for(seconds, learner, tally)
-    spent = tally.waited + tally.worked
-    amount = tally.items if modality == "line" else tally.frames * 0.01
+    for _ in trainer.run_epoch(EpochStats()):
+        pass
+    warm_up, stats = time.perf_counter() - started, EpochStats()
+    _train_for(seconds, trainer, stats)
+    spent = stats.waited + stats.worked
+    amount = stats.items if modality == "line" else stats.frames * 0.01
     memory = peak_memory() / 2**20  # before the recurrent layers alone are measured
     return {
         "network": modality,
         "precision": precision,
-        "weights_M": sum(parameter.numel() for parameter in learner.network.parameters()) / 1e6,
+        "weights_M": sum(parameter.numel() for parameter in trainer.network.parameters()) / 1e6,
         "rate": amount / spent,
         "unit": "lines/s" if modality == "line" else "x real time",
-        "waiting": tally.waited / spent,
+        "waiting": stats.waited / spent,
         "warm_up_s": warm_up,
         "peak_MiB": memory,
-        **_measure_recurrent(learner, precision, seconds / 4),
+        **_measure_recurrent(trainer, precision, seconds / 4),
     }
 
 
-def _prepare(modality: str, precision: str, folder: Path, augment: bool, threads: int) -> Learner:
-    from recognizer.composition import compose
+def _prepare(modality: str, precision: str, folder: Path, augment: bool, threads: int) -> Trainer:
+    from recognizer.config.compose import compose
     from recognizer.data.manifest import load_manifest
-    from recognizer.host import prepare_host
     from recognizer.models.network import Network
-    from recognizer.progress import Progress
-    from recognizer.training.corpus import audit_parts, collect_alphabet, fit_statistics
-    from recognizer.training.loop import Learner
+    from recognizer.training.datamodule import audit_splits, collect_alphabet, fit_statistics
+    from recognizer.training.loop import Trainer
+    from recognizer.utils.device import prepare_host
+    from recognizer.utils.progress import Progress
 
     items = load_manifest(folder / MANIFEST)
     augmentation = {"line": "handwriting", "audio": "speech"}[modality] if augment else "none"
@@ -98,40 +99,34 @@ def _prepare(modality: str, precision: str, folder: Path, augment: bool, threads
     ])
     prepare_host(threads)
     alphabet = collect_alphabet(config, items)
-    network = Network(config.recipe, len(alphabet))
+    network = Network(config.recognizer, len(alphabet))
     progress = Progress(quiet=True)
-    part, _ = audit_parts(config, alphabet, network, folder, progress)
-    fit_statistics(config, part, network, progress)
-    return Learner(config, network, part)
+    split, _ = audit_splits(config, {"train": items, "dev": items}, alphabet, network, folder, progress)
+    fit_statistics(config, split, network, progress)
+    return Trainer(config, network, split)
 
 
-def _train_for(seconds: float, learner: Learner, tally: Tally) -> None:
+def _train_for(seconds: float, trainer: Trainer, stats: EpochStats) -> None:
     deadline = time.perf_counter() + seconds
-
-    def after_step() -> None:
-        if time.perf_counter() > deadline:
-            raise StopIteration
-
-    try:
-        while True:
-            learner.run_epoch(tally, after_step)
-    except StopIteration:
-        return
+    while True:
+        for _ in trainer.run_epoch(stats):
+            if time.perf_counter() > deadline:
+                return
 
 
-def _measure_recurrent(learner: Learner, precision: str, seconds: float) -> Row:
+def _measure_recurrent(trainer: Trainer, precision: str, seconds: float) -> Row:
     """Speed of the recurrent layers alone on the batch of median size, and of a packed ``nn.LSTM`` in their place."""
     import torch
     from torch import nn
     from torch.nn.utils.rnn import pack_padded_sequence
 
-    network, stack = learner.network, learner.network.encoder
-    model = learner.config.model
-    batches = sorted(learner.plan(), key=lambda batch: sum(learner.train.frames[index] for index in batch))
-    lengths = torch.tensor([network.frames(learner.train.frames[index]) for index in batches[len(batches) // 2]])  # (B,)
-    learnt_below = any(True for _ in network.frontend.parameters())
-    frames = torch.randn(len(lengths), int(lengths.max()), network.frontend.dim, requires_grad=learnt_below)  # (B, T, D)
-    packed = nn.LSTM(network.frontend.dim, model.hidden, model.layers, batch_first=True, bidirectional=True)
+    network, stack = trainer.network, trainer.network.encoder
+    model = trainer.config.model
+    batches = sorted(trainer.plan(), key=lambda batch: sum(trainer.train.frames[index] for index in batch))
+    lengths = torch.tensor([network.frames(trainer.train.frames[index]) for index in batches[len(batches) // 2]])  # (B,)
+    trained_below = any(True for _ in network.frontend.parameters())
+    frames = torch.randn(len(lengths), int(lengths.max()), network.frontend.dim, requires_grad=trained_below)  # (B, T, D)
+    packed = nn.LSTM(network.frontend.dim, model.hidden_size, model.num_layers, batch_first=True, bidirectional=True)
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
 
     def run_stack() -> None:
@@ -145,12 +140,12 @@ def _measure_recurrent(learner: Learner, precision: str, seconds: float) -> Row:
         out.data.float().sum().backward()
 
     ours, theirs = time_calls(run_stack, seconds), time_calls(run_packed, seconds)
-    speed = _operations(stack, learnt_below) * int(lengths.sum()) / ours / 1e9
+    speed = _operations(stack, trained_below) * int(lengths.sum()) / ours / 1e9
     ceiling = measure_ceiling(precision)  # again, at this moment: a processor's speed is not the same all the time
     return {"recurrent_ms": 1000 * ours, "recurrent_gflops": speed, "of_ceiling": speed / ceiling, "packed": theirs / ours}
 
 
-def _operations(stack: nn.Module, learnt_below: bool) -> int:
+def _operations(stack: nn.Module, trained_below: bool) -> int:
     """Float operations of a frame's way through the recurrent layers and back: matrix products only, padding not counted.
 
     Each weight is multiplied and added once forward, once for its own gradient, and once for that of its input, which
@@ -162,7 +157,7 @@ def _operations(stack: nn.Module, learnt_below: bool) -> int:
     for number, layer in enumerate(module for module in stack.modules() if isinstance(module, nn.LSTM)):
         into, within = 4 * layer.hidden_size * layer.input_size, 4 * layer.hidden_size**2  # four gates
         lowest = number < 2  # one of either direction
-        total += 2 * (3 * within + (3 if learnt_below or not lowest else 2) * into)
+        total += 2 * (3 * within + (3 if trained_below or not lowest else 2) * into)
     return total
 
 

@@ -1,4 +1,4 @@
-"""The recurrent cells side by side: the same recipe and number of weights, one training each, scored on speakers or writers never seen.
+"""Compare the recurrent cells: the same settings and number of weights, one training each, scored on speakers or writers never seen.
 
     recognizer prepare speechocean SPEECHOCEAN762 data/speechocean --dev-every 5
     python scripts/compare_cells.py data/speechocean/dev.jsonl runs/cells experiment=speechocean_coarse corpus.root=data/speechocean trainer.epochs=6
@@ -6,10 +6,10 @@
 Cells of two dimensions beside `lstm`, on 1,000 lines of handwriting (`recognizer prepare table`, see conf/experiment/copiste.yaml):
 
     python scripts/compare_cells.py data/copiste/dev.jsonl runs/cells2d experiment=copiste corpus.root=data/copiste --limit 1000 \\
-        --cell lstm --cell conv_lstm --cell mdlstm features.height=48 trainer.batch_items=8 trainer.calm_epochs=4
+        --cell lstm --cell conv_lstm --cell mdlstm features.height=48 trainer.max_batch_size=8 trainer.clean_epochs=4
 
-`mdlstm` is no cell behind the recipe's front-end, but an encoder of its own: `model=mdlstm_fast` with all its layers scaled up alike.
-What is done stays: a second call goes on where the first stopped. Overrides are those of `recognizer train`.
+`mdlstm` is no cell behind a front-end, but an encoder of its own: `model=mdlstm_fast` with all its layers scaled up alike.
+Finished trainings are kept: a second call does the missing ones. Overrides are those of `recognizer train`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ NOTES = (
     "convolutions that leave one row, four groups of their channels. mdlstm: with cells that cannot grow without limit.",
 )
 ENCODER = "mdlstm"  # not a cell of recurrent layers
-OWN = {  # without these there is no such cell
+CELL_OVERRIDES = {  # settings that a cell needs
     "conv_lstm": ["model.recurrent.positions=4", "model.recurrent.kernel=3"],
-    ENCODER: ["model=mdlstm_fast", "model.frontend.stable=true"],  # the published form ends in infinity within three epochs of this recipe
+    ENCODER: ["model=mdlstm_fast", "model.frontend.stable=true"],  # the published form overflows within three epochs
 }
-DRAW = 1  # seed of the choice of items
-STEP = 8  # cells by which the size is varied; divisible by heads and positions
+ITEM_SEED = 1  # of the choice of items
+SIZE_STEP = 8  # cells by which the size is varied; divisible by heads and positions
 
 
 def main() -> int:
@@ -72,33 +72,33 @@ def main() -> int:
 
 def run(name: str, seed: int, weights: float, manifest: Path, run_dir: Path, overrides: list[str]) -> Row:
     """Train one cell and score it; to be called in a fresh process."""
-    from recognizer.composition import compose
+    from recognizer.config.compose import compose
     from recognizer.data.manifest import load_manifest
-    from recognizer.pipeline import Recognizer
-    from recognizer.scoring import evaluate
+    from recognizer.evaluation.evaluate import evaluate
+    from recognizer.inference.recognizer import Recognizer
     from recognizer.training.checkpoint import CHECKPOINT
     from recognizer.training.run import LOG, train
 
-    own = [*overrides, *([] if name == ENCODER else [f"model.cell={name}"]), *OWN.get(name, []), f"seed={seed}", f"run_dir={run_dir}"]
+    own = [*overrides, *([] if name == ENCODER else [f"model.cell={name}"]), *CELL_OVERRIDES.get(name, []), f"seed={seed}", f"run_dir={run_dir}"]
     hidden, count = fit_size(name, own, weights)
     bundle = train(compose([*own, *size_overrides(name, hidden)]), resume=(run_dir / CHECKPOINT).exists())
     epochs = [json.loads(line) for line in (run_dir / LOG).read_text().splitlines()]
     speed, memory = statistics.median(e["frames_per_second"] for e in epochs), max(e["peak_memory"] for e in epochs) / 2**20
-    rate = next(iter(evaluate(Recognizer.load(bundle), load_manifest(manifest)).report.rates.values()))
+    rate = next(iter(evaluate(Recognizer.load(bundle), load_manifest(manifest)).scores.rates.values()))
     errors = {"error": 100 * rate.rate, "low": 100 * rate.low, "high": 100 * rate.high}
     return {"cell": name, "seed": seed, "H": hidden, "weights_M": count / 1e6, **errors, "frames/s": speed, "peak_MiB": memory}
 
 
 def choose_items(overrides: list[str], limit: int, folder: Path) -> Path:
-    """A manifest in ``folder`` of so many items of the training manifest, drawn once and for all, in their order."""
-    from recognizer.composition import compose
+    """A manifest in ``folder`` of so many random items of the training manifest, in their order; the same for all cells."""
+    from recognizer.config.compose import compose
     from recognizer.data.manifest import load_manifest, save_manifest
 
     chosen = folder.absolute() / f"train_{limit}.jsonl"
     if not chosen.exists():
         corpus = compose(overrides).corpus
         items = load_manifest(Path(corpus.root) / corpus.train)
-        places = random.Random(DRAW).sample(range(len(items)), min(limit, len(items)))
+        places = random.Random(ITEM_SEED).sample(range(len(items)), min(limit, len(items)))
         save_manifest((items[place] for place in sorted(places)), chosen)
     return chosen
 
@@ -106,31 +106,32 @@ def choose_items(overrides: list[str], limit: int, folder: Path) -> Path:
 def size_overrides(name: str, hidden: int) -> list[str]:
     """What makes a network of the size H: the cells per direction, or those of the encoder's last layer and of the others in proportion."""
     if name != ENCODER:
-        return [f"model.hidden={hidden}"]
-    from recognizer.composition import compose
+        return [f"model.hidden_size={hidden}"]
     from recognizer.config import MdLstmFrontend
+    from recognizer.config.compose import compose
 
-    published = compose([*OWN[ENCODER], "features=pixels"]).model.frontend
+    published = compose([*CELL_OVERRIDES[ENCODER], "features=pixels"]).model.frontend
     assert isinstance(published, MdLstmFrontend)
-    scaled = {key: [max(1, round(size * hidden / published.hidden[-1])) for size in getattr(published, key)] for key in ("hidden", "units")}
+    keys, last = ("hidden_sizes", "units"), published.hidden_sizes[-1]
+    scaled = {key: [max(1, round(size * hidden / last)) for size in getattr(published, key)] for key in keys}
     return [f"model.frontend.{key}=[{','.join(map(str, sizes))}]" for key, sizes in scaled.items()]
 
 
 def fit_size(name: str, overrides: list[str], weights: float) -> tuple[int, int]:
     """The size H whose network has a number of weights nearest to the one wanted, and that number."""
-    from recognizer.composition import compose
+    from recognizer.config.compose import compose
     from recognizer.models.network import Network
-    from recognizer.training.corpus import collect_alphabet, training_items
+    from recognizer.training.datamodule import collect_alphabet, load_items
 
     config = compose(overrides)
-    labels = len(collect_alphabet(config, training_items(config)))
+    labels = len(collect_alphabet(config, load_items(config)["train"]))
 
     @cache
     def count(hidden: int) -> int:
-        network = Network(compose([*overrides, *size_overrides(name, hidden)]).recipe, labels)
+        network = Network(compose([*overrides, *size_overrides(name, hidden)]).recognizer, labels)
         return sum(parameter.numel() for parameter in network.parameters())
 
-    sizes = range(STEP, 2048, STEP)
+    sizes = range(SIZE_STEP, 2048, SIZE_STEP)
     place = bisect_left(sizes, weights, hi=len(sizes) - 1, key=count)
     hidden = min(sizes[max(0, place - 1) : place + 1], key=lambda size: abs(count(size) - weights))
     return hidden, count(hidden)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ from hypothesis import settings
 from PIL import Image
 
 from recognizer.config import TrainConfig
+from recognizer.config.schema import from_dict
 from recognizer.data.manifest import Item, load_manifest, save_manifest
-from recognizer.strict import build
 
 settings.register_profile("steady", derandomize=True, deadline=None)  # the same examples in every run
 settings.load_profile("steady")
@@ -102,18 +101,18 @@ class Corpus:
         return values
 
     def config(self, run_dir: Path, changes: dict[str, Any] | None = None) -> TrainConfig:
-        return build(TrainConfig, self.values(run_dir, changes))
+        return from_dict(TrainConfig, self.values(run_dir, changes))
 
     def save_config(self, path: Path, run_dir: Path, changes: dict[str, Any] | None = None) -> Path:
         path.write_text(yaml.safe_dump(self.values(run_dir, changes)))
         return path
 
 
-TRAINER = {"optimiser": "adam", "learning_rate": 0.01, "schedule": "constant", "warmup_steps": 10, "batch_items": 8,
-    "workers": 0, "threads": 1, "cache": False}  # fmt: skip
+TRAINER = {"optimizer": "adam", "learning_rate": 0.01, "schedule": "constant", "warmup_steps": 10, "max_batch_size": 8,
+    "ema_decay": 0.0, "num_workers": 0, "threads": 1, "cache": False}  # fmt: skip
 SPEECH = {
-    "features": {"kind": "fbank", "sample_rate": RATE, "bins": 20},
-    "model": {"frontend": {"kind": "stack", "frames": 3}, "layers": 1, "hidden": 16},
+    "features": {"kind": "fbank", "sample_rate": RATE, "num_mel_bins": 20, "normalize": "corpus"},
+    "model": {"frontend": {"kind": "stack", "frames": 3}, "num_layers": 1, "hidden_size": 16},
     "trainer": TRAINER | {"epochs": 6},
     "device": "cpu",
 }
@@ -121,7 +120,7 @@ HANDWRITING = {
     "features": {"kind": "pixels", "height": 16},
     "model": {
         "frontend": {"kind": "line_cnn", "channels": [8, 16], "time_strides": [2, 2], "height_strides": [2, 2], "dropout": 0.0},
-        "layers": 1, "hidden": 16,
+        "num_layers": 1, "hidden_size": 16,
     },
     "trainer": TRAINER | {"epochs": 14},
     "device": "cpu",
@@ -129,7 +128,7 @@ HANDWRITING = {
 
 TRACES = {
     "features": {"kind": "strokes"},
-    "model": {"frontend": {"kind": "stack", "frames": 3}, "layers": 1, "hidden": 16},
+    "model": {"frontend": {"kind": "stack", "frames": 3}, "num_layers": 1, "hidden_size": 16},
     "trainer": TRAINER | {"epochs": 9},
     "device": "cpu",
 }
@@ -230,7 +229,7 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Call the command line in this process; lines of both streams, also those that C libraries write."""
 
     def call(*words: object) -> Outcome:
-        from recognizer.cli import main
+        from recognizer.cli.main import main
 
         capfd.readouterr()
         try:
@@ -246,6 +245,7 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 @pytest.fixture
 def full_disk() -> Callable[[int], contextlib.AbstractContextManager[None]]:
     """Within the block no file can grow beyond so many bytes, which fails as a full disk does."""
+    resource = pytest.importorskip("resource", reason="limits of a process are to be had on Unix only")
 
     @contextlib.contextmanager
     def limited(size: int) -> Iterator[None]:

@@ -19,12 +19,12 @@ import pytest
 import soundfile
 import torch
 
-from recognizer.bundle import load_bundle
+from recognizer.bundle.io import load_bundle
 
 # All that is left to chance, and steps of several batches; a checkpoint after every step.
 RESTLESS = {
-    "trainer.overfit": 26, "trainer.batch_items": 3, "trainer.accumulate": 2, "trainer.epochs": 3, "trainer.average": 0.9,
-    "trainer.weight_noise": 0.01, "trainer.optimiser": "adamw", "trainer.schedule": "cosine", "trainer.curriculum": True,
+    "trainer.limit_items": 26, "trainer.max_batch_size": 3, "trainer.gradient_accumulation_steps": 2, "trainer.epochs": 3, "trainer.ema_decay": 0.9,
+    "trainer.weight_noise": 0.01, "trainer.optimizer": "adamw", "trainer.schedule": "cosine", "trainer.curriculum": True,
     "trainer.checkpoint_minutes": 0.0, "trainer.cache": True, "model.dropout": 0.3,
     "augment": {"kind": "audio", "speed": [0.9, 1.1], "gain_db": [-6, 6], "noise": 0.5, "time_masks": 1, "frequency_masks": 1},
 }  # fmt: skip
@@ -33,10 +33,10 @@ STEPS = 15  # nine batches an epoch, two a step
 
 SLOWLY = """
 import sys, time
-from recognizer.cli import main
-from recognizer.training.loop import Learner
-step = Learner._step
-Learner._step = lambda *arguments: (time.sleep(0.1), step(*arguments))[1]
+from recognizer.cli.main import main
+from recognizer.training.loop import Trainer
+step = Trainer._step
+Trainer._step = lambda *arguments: (time.sleep(0.1), step(*arguments))[1]
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -70,7 +70,7 @@ def uninterrupted(tones, tmp_path_factory) -> dict[str, Any]:
     run_dir = tmp_path_factory.mktemp("uninterrupted") / "run"
     train(tones.config(run_dir, RESTLESS), quiet=True)
     state = final_state(run_dir)
-    assert state["position"]["step"] == STEPS and differences(state["network"], state["average"])
+    assert state["position"]["step"] == STEPS and differences(state["network"], state["ema"])
     return state
 
 
@@ -159,23 +159,23 @@ def die_at(target: Any, name: str, call: int, after: bool = False, number: int =
 
 def test_promise_3_at_every_kind_of_moment(tones, uninterrupted, tmp_path) -> None:
     """Killed again and again: within a batch, while a checkpoint or a bundle is written, between both, while evaluating."""
-    import recognizer.bundle
+    import recognizer.bundle.io
     import recognizer.training.checkpoint
     import recognizer.training.run
-    from recognizer.training.loop import Learner
+    from recognizer.training.loop import Trainer
     from recognizer.training.run import resumed_config, train
 
     run_dir = tmp_path / "run"
     config = tones.config(run_dir, RESTLESS)
     moments = [
-        die_at(Learner, "_learn", 4),
+        die_at(Trainer, "_backward", 4),
         die_at(recognizer.training.checkpoint.os, "fsync", 2),
-        die_at(Learner, "_step", 1, after=True),
-        die_at(recognizer.training.run, "development_error", 1, after=True),
-        die_at(recognizer.bundle.shutil, "rmtree", 2),
+        die_at(Trainer, "_step", 1, after=True),
+        die_at(recognizer.training.run, "validate", 1, after=True),
+        die_at(recognizer.bundle.io.shutil, "rmtree", 2),
         die_at(Path, "rename", 1, after=True),
         die_at(recognizer.training.run, "save_bundle", 1, after=True),
-        die_at(Learner, "_learn", 3, after=True),
+        die_at(Trainer, "_backward", 3, after=True),
         die_at(recognizer.training.run, "save_checkpoint", 3, number=signal.SIGTERM),
     ]
     ends = [train_until(config if n == 0 else resumed_config(run_dir), n > 0, moment) for n, moment in enumerate(moments)]
@@ -189,8 +189,8 @@ def test_promise_3_at_every_kind_of_moment(tones, uninterrupted, tmp_path) -> No
 
 MEMORY = """
 import contextlib, io, sys
-from recognizer.cli import main
-from recognizer.host import peak_memory
+from recognizer.cli.main import main
+from recognizer.utils.device import peak_memory
 bundle, short, long = sys.argv[1:]
 for sources in ([short], [short, long]):
     text = io.StringIO()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recognizer.bundle import load_bundle, save_bundle
+from recognizer.bundle.io import load_bundle, save_bundle
 from recognizer.errors import BundleError
 
 
@@ -19,13 +19,13 @@ from recognizer.errors import BundleError
         ("trainer.epoch=3", "trainer.epoch: no such key; did you mean 'trainer.epochs'?"),
         ("tainer.epochs=3", "did you mean 'trainer.epochs'?"),
         ("epochs=3", "did you mean 'trainer.epochs'?"),
-        ("model.hiden=8", "did you mean 'model.hidden'?"),
+        ("model.hiden=8", "did you mean 'model.hidden_size'?"),
         ("+trainer.epoch=3", "trainer.epoch"),
         ("sede=3", "did you mean 'seed'?"),
-        ("trainer.optimiser=adm", "trainer.optimiser: 'adm' is not one of sgd, rmsprop, adam, adamw; did you mean 'adam'?"),
+        ("trainer.optimizer=adm", "trainer.optimizer: 'adm' is not one of sgd, rmsprop, adam, adamw; did you mean 'adam'?"),
         ("trainer.epochs=many", "trainer.epochs: expected int, found 'many'"),
         ("trainer.epochs=-1", "trainer.epochs: must be positive"),
-        ("trainer.average=1.5", "trainer.average: must lie in [0, 1)"),
+        ("trainer.ema_decay=1.5", "trainer.ema_decay: must lie in [0, 1)"),
         ("features=fbnak", "did you mean 'fbank'?"),
         ("feature=fbank", "did you mean 'features'?"),
         ("augment=handwriting", "augment.kind: 'line' does not fit audio features"),
@@ -65,16 +65,16 @@ def test_a_full_disk_keeps_the_last_good_bundle(line_run, tmp_path, full_disk) -
     changed = {name: tensor + 1 for name, tensor in bundle.weights.items()}
     for size in (3000, 300):
         with full_disk(size), pytest.raises(BundleError) as caught:
-            save_bundle(folder, bundle.recipe, bundle.alphabet, changed, "card")
+            save_bundle(folder, bundle.config, bundle.alphabet, changed, "card")
         assert str(caught.value).startswith(f"{folder}: cannot write the bundle") and "\n" not in str(caught.value)
-        assert contents(folder) == contents(line_run / "bundle") and load_bundle(folder).recipe == bundle.recipe
+        assert contents(folder) == contents(line_run / "bundle") and load_bundle(folder).config == bundle.config
         assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
 @pytest.mark.parametrize(("size", "words"), [(25_000, "cannot write the"), (2500, ""), (700, "")])
 def test_a_full_disk_in_training_is_one_line_and_costs_nothing(tones, cli, full_disk, tmp_path, size: int, words: str) -> None:
     run_dir = tmp_path / "run"
-    changes = {"trainer.overfit": 8, "trainer.epochs": 1, "trainer.average": 0.9, "trainer.cache": True, "model.hidden": 32}
+    changes = {"trainer.limit_items": 8, "trainer.epochs": 1, "trainer.ema_decay": 0.9, "trainer.cache": True, "model.hidden_size": 32}
     config = tones.save_config(tmp_path / "c.yaml", run_dir, changes)
     with full_disk(size):
         fresh = cli("train", "--config", config, "-q")
@@ -110,7 +110,7 @@ def test_a_bundle_that_was_tampered_with_is_refused(line_run, glyphs, cli, tmp_p
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 2, "recognizer": "9.1"}, "was made by a newer version (9.1, format 2)"), ("{", "is damaged"), ([], "is damaged"),
+        ({"format": 3, "recognizer": "9.1"}, "was made by a newer version (9.1, format 3)"), ("{", "is damaged"), ([], "is damaged"),
         ({"format": "one"}, "is damaged"), ({"sha256": ["model.safetensors"]}, "is damaged"), ({"sha256": {}}, "is damaged"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What would go wrong with the items of a manifest, found before training and named."""
+"""What would go wrong with the items of a manifest in training, found before training and named."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from recognizer.alphabet import Alphabet, split
 from recognizer.config import Features, TextConfig
 from recognizer.data.cache import ArrayCache
-from recognizer.data.manifest import Item
-from recognizer.data.transcripts import target
+from recognizer.data.loading import is_clipped, is_empty, read_array
+from recognizer.data.manifest import Item, target
 from recognizer.errors import InputError
-from recognizer.features.reading import is_clipped, is_empty, read_array
+from recognizer.text.alphabet import Alphabet, split
 
 KEPT = {"clipped"}  # findings that are worth a line but do not keep an item out of training
+READ_AHEAD = 64  # items that are decoded at a time
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Audit:
 
     Attributes:
         usable: items in manifest order; ``frames``: feature frames of each.
+        labels: labels of each usable item; ``shortest``: least length of its stored array that leaves them enough frames.
         findings: every finding, in manifest order.
-        symbols: how often each symbol stands in the transcripts of readable items.
-        lengths: labels of each usable item; ``shortest``: least length of its stored array that leaves them enough frames.
+        symbols: how often each symbol occurs in the transcripts of readable items.
         total: items looked at.
     """
 
     usable: list[Item] = field(default_factory=list)
     frames: list[int] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
     shortest: list[int] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     symbols: Counter[str] = field(default_factory=Counter)
@@ -79,7 +79,7 @@ class Auditor:
         frames: feature frames of a stored array, from its length (samples, columns or points).
         output_frames: frames left for CTC, from feature frames.
         alphabet: symbols that can be written; None accepts all (the alphabet is then made from the items).
-        budget: most feature frames of one item; None for no limit.
+        max_frames: most feature frames of one item; None for no limit.
         cache: where arrays are kept; None to decode again each time.
     """
 
@@ -88,80 +88,75 @@ class Auditor:
     frames: Callable[[int], int]
     output_frames: Callable[[int], int]
     alphabet: Alphabet | None = None
-    budget: int | None = None
+    max_frames: int | None = None
     cache: ArrayCache | None = None
 
     def audit(self, items: Sequence[Item], progress: Callable[[int], None] | None = None) -> Audit:
         """Read and judge every item; ``progress`` is called with the number done so far."""
         result = Audit(total=len(items))
-        for done, (item, array, error) in enumerate(self._read(items), start=1):
-            self._judge(item, array, error, result)
+        for done, (item, array) in enumerate(self._read(items), start=1):
+            finding = self._judge(item, array, result)
+            if finding is not None:
+                result.findings.append(finding)
             if progress is not None:
                 progress(done)
         if self.cache is not None:
             self.cache.save()
         return result
 
-    def _read(self, items: Sequence[Item]) -> Iterator[tuple[Item, np.ndarray | None, str]]:
+    def _read(self, items: Sequence[Item]) -> Iterator[tuple[Item, np.ndarray | InputError]]:
         """Items with their arrays, in order; decoding runs in threads, a bounded number of items ahead."""
 
-        def load(item: Item) -> tuple[np.ndarray | None, str, bool]:
+        def load(item: Item) -> tuple[np.ndarray | InputError, bool]:
             kept = self.cache.get(item.source) if self.cache is not None else None
             if kept is not None:
-                return kept, "", False
+                return kept, False
             try:
-                return read_array(item.source, self.features), "", True
+                return read_array(item.source, self.features), True
             except InputError as error:
-                return None, str(error), False
+                return error, False
 
-        window = 64
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for start in range(0, len(items), window):
-                part = items[start : start + window]
-                for item, (array, error, fresh) in zip(part, pool.map(load, part), strict=True):
-                    if fresh and array is not None and self.cache is not None:
+            for start in range(0, len(items), READ_AHEAD):
+                some = items[start : start + READ_AHEAD]
+                for item, (array, decoded) in zip(some, pool.map(load, some), strict=True):
+                    if decoded and isinstance(array, np.ndarray) and self.cache is not None:
                         self.cache.add(item.source, array)
-                    yield item, array, error
+                    yield item, array
 
-    def _judge(self, item: Item, array: np.ndarray | None, error: str, result: Audit) -> None:
-        def find(kind: str, message: str) -> None:
-            result.findings.append(Finding(item, kind, message))
-
-        if array is None:
-            return find("unreadable", f"{item.id}: {error}")
+    def _judge(self, item: Item, array: np.ndarray | InputError, result: Audit) -> Finding | None:
+        """Add an item to the usable ones, or say why it is none; what is to be said of a usable one."""
+        if isinstance(array, InputError):
+            return Finding(item, "unreadable", f"{item.id}: {array}")
         transcript = target(item, self.text)
         if transcript is None or (not transcript and not item.empty):
             missing = "is empty" if transcript is not None else "is not in the manifest"
             name = "text" if self.text.level == "characters" else "units"
-            return find("no transcript", f"{item.id}: the transcript ({name!r}) {missing}")
+            return Finding(item, "no transcript", f"{item.id}: the transcript ({name!r}) {missing}")
         symbols = split(transcript, self.text.level)
         result.symbols.update(symbols)
-        unknown = self.alphabet.unknown(transcript) if self.alphabet is not None else []
-        if unknown:
-            return find("unknown symbols", f"{item.id}: not in the alphabet: {', '.join(map(repr, unknown))}")
+        if self.alphabet is not None and (unknown := self.alphabet.unknown(transcript)):
+            return Finding(item, "unknown symbols", f"{item.id}: not in the alphabet: {', '.join(map(repr, unknown))}")
         if is_empty(array) and not item.empty:
-            return find("silent or blank", f"{item.id}: {item.source} holds {'only silence' if array.ndim == 1 else 'a blank line'}")
+            content = "only silence" if array.ndim == 1 else "a blank line"
+            return Finding(item, "silent or blank", f"{item.id}: {item.source} holds {content}")
         frames = self.frames(len(array))
-        if self.budget is not None and frames > self.budget:
-            advice = f"cut it, or raise trainer.batch_frames to {frames}"
-            return find("too long", f"{item.id}: {frames} frames, more than a batch may have ({self.budget}): {advice}")
+        if self.max_frames is not None and frames > self.max_frames:
+            message = f"{item.id}: {frames} frames, more than a batch may have ({self.max_frames}): cut it, or raise trainer.batch_frames to {frames}"
+            return Finding(item, "too long", message)
         needed, available = max(1, required_frames(symbols)), self.output_frames(frames)
         if needed > available:
-            return find(
-                "more labels than frames", f"{item.id}: {len(symbols)} labels need {needed} frames, the encoder has {available}; {item.source}"
-            )
-        if is_clipped(array):
-            find("clipped", f"{item.id}: {item.source} is clipped")
+            message = f"{item.id}: {len(symbols)} labels need {needed} frames, the encoder has {available}; {item.source}"
+            return Finding(item, "more labels than frames", message)
         result.usable.append(item)
         result.frames.append(frames)
-        result.lengths.append(len(symbols))
+        result.labels.append(len(symbols))
         result.shortest.append(bisect_left(range(len(array)), needed, key=lambda length: self.output_frames(self.frames(length))))
-        return None
+        return Finding(item, "clipped", f"{item.id}: {item.source} is clipped") if is_clipped(array) else None
 
     def report(self, result: Audit) -> dict[str, Any]:
         """The outcome as plain numbers and lists, ready for JSON."""
-        per_frame = getattr(self.features, "hop_ms", None)
-        measured: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "items": result.total,
             "usable": len(result.usable),
             "empty": result.empty,
@@ -169,15 +164,14 @@ class Auditor:
             "findings": dict(Counter(f.kind for f in result.findings)),
             "symbols": dict(result.symbols.most_common()),
             "frames": quartiles(result.frames),
-            "labels": quartiles(result.lengths),
+            "labels": quartiles(result.labels),
         }
-        if per_frame is not None:
-            measured["hours"] = round(sum(result.frames) * per_frame / 3_600_000, 4)
-        return measured
+        hop = getattr(self.features, "hop_ms", None)
+        return figures if hop is None else figures | {"hours": round(sum(result.frames) * hop / 3_600_000, 4)}
 
 
 def required_frames(symbols: Sequence[object]) -> int:
-    """Fewest frames that can emit a label sequence: one a label, and a blank between two equal neighbours."""
+    """Fewest frames that can emit a label sequence: one a label, and a blank between two equal neighbors."""
     return len(symbols) + sum(a == b for a, b in pairwise(symbols))
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recognizer.config import AudioFeatures, Features
+from recognizer.config.schema import to_dict
 from recognizer.errors import TrainingError
-from recognizer.strict import plain
 
-_READ_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line or pen trace depends on every setting of its own
+_AUDIO_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line or pen trace depends on every setting of its own
 
 
 class ArrayCache:
@@ -29,14 +31,12 @@ class ArrayCache:
     def __init__(self, folder: Path, features: Features) -> None:
         self._data = folder / "arrays.bin"
         self._index_file = folder / "index.json"
-        settings = {k: v for k, v in plain(features).items() if not isinstance(features, AudioFeatures) or k in _READ_KEYS}
+        settings = {k: v for k, v in to_dict(features).items() if not isinstance(features, AudioFeatures) or k in _AUDIO_KEYS}
         self._fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        try:
+        with _cache_errors(folder, "use"):
             folder.mkdir(parents=True, exist_ok=True)
             self._entries = self._load_index()
             self._end = self._data.stat().st_size if self._data.exists() else 0
-        except OSError as error:
-            raise TrainingError(f"{folder}: cannot use the cache: {error.strerror}; set trainer.cache=false to do without") from None
 
     def get(self, path: Path) -> np.ndarray | None:
         """The array kept for a source, or None if there is none or the source has changed since."""
@@ -48,22 +48,17 @@ class ArrayCache:
 
     def add(self, path: Path, array: np.ndarray) -> None:
         """Keep an array; it counts once :meth:`save` has been called."""
-        try:
-            with self._data.open("ab") as file:
-                array.tofile(file)
-        except OSError as error:
-            raise TrainingError(f"{self._data}: cannot write the cache: {error.strerror}; set trainer.cache=false to do without") from None
+        with _cache_errors(self._data, "write"), self._data.open("ab") as file:
+            array.tofile(file)
         self._entries[str(path)] = {"stamp": _stamp(path), "dtype": array.dtype.str, "shape": list(array.shape), "offset": self._end}
         self._end += array.nbytes
 
     def save(self) -> None:
         """Write the index, whole or not at all."""
         partial = self._index_file.with_suffix(".partial")
-        try:
+        with _cache_errors(self._index_file, "write"):
             partial.write_text(json.dumps({"fingerprint": self._fingerprint, "bytes": self._end, "entries": self._entries}))
             partial.replace(self._index_file)
-        except OSError as error:
-            raise TrainingError(f"{self._index_file}: cannot write the cache: {error.strerror}; set trainer.cache=false to do without") from None
 
     def _load_index(self) -> dict[str, Any]:
         try:
@@ -74,7 +69,16 @@ class ArrayCache:
         if not isinstance(index, dict) or index.get("fingerprint") != self._fingerprint or size < index["bytes"]:
             self._data.unlink(missing_ok=True)
             return {}
-        return index["entries"]
+        entries: dict[str, Any] = index["entries"]
+        return entries
+
+
+@contextmanager
+def _cache_errors(path: Path, action: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot {action} the cache: {error.strerror}; set trainer.cache=false to do without") from None
 
 
 def _stamp(path: Path) -> list[int] | None:

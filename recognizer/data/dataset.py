@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from recognizer.alphabet import Alphabet
-from recognizer.config import AudioAugment, AudioFeatures, Features, LineAugment, NoAugment, StrokeAugment, StrokeFeatures, TextConfig
+from recognizer.audio.augment import augment_audio
+from recognizer.config import AudioAugment, AudioFeatures, Augment, Features, LineAugment, StrokeAugment, StrokeFeatures, TextConfig
+from recognizer.data.batching import pad
 from recognizer.data.cache import ArrayCache
-from recognizer.data.manifest import Item
-from recognizer.data.padding import pad
-from recognizer.data.transcripts import target
-from recognizer.features.audio_augment import augment_audio
-from recognizer.features.chance import item_generator
-from recognizer.features.line_augment import augment_line
-from recognizer.features.reading import read_array, to_float
-from recognizer.features.stroke_augment import augment_strokes
+from recognizer.data.loading import read_array, to_float
+from recognizer.data.manifest import Item, target
+from recognizer.image.augment import augment_line
+from recognizer.strokes.augment import augment_strokes
+from recognizer.text.alphabet import Alphabet
+from recognizer.utils.seeding import item_rng
 
 Key = tuple[int, int]  # epoch, index of the item
 
@@ -48,22 +47,23 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
-    """Items addressed by (epoch, index); what augmentation does to one depends on the seed, the epoch and its id only.
+class CtcDataset(Dataset[tuple[str, np.ndarray, list[int]]]):
+    """Items addressed by (epoch, index), with their labels; augmentation of an item depends on the seed, the epoch and its id only.
 
-    ``shortest`` holds, for each item, the least length of its stored array that leaves its labels enough frames;
-    augmentation begins with epoch ``calm_epochs``.
+    Attributes:
+        shortest: for each item, the least length of its stored array that leaves its labels enough frames.
+        clean_epochs: first epochs without augmentation.
     """
 
     items: Sequence[Item]
     features: Features
     text: TextConfig
     alphabet: Alphabet
-    augment: NoAugment | AudioAugment | LineAugment | StrokeAugment
+    augment: Augment
     seed: int
     shortest: Sequence[int]
     cache: ArrayCache | None = None
-    calm_epochs: int = 0
+    clean_epochs: int = 0
 
     def __len__(self) -> int:
         return len(self.items)
@@ -75,10 +75,10 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
         transcript = target(item, self.text)
         if transcript is None:
             raise ValueError(f"{item.id} has no transcript; training items are audited first")
-        changed = self._augment(array, epoch, item.id)
-        # a change that leaves fewer frames than the labels need would make the loss infinite
-        fits = len(changed) >= self.shortest[index]
-        return item.id, changed if fits else array, self.alphabet.encode(transcript)
+        augmented = self._augment(array, epoch, item.id)
+        # fewer frames than the labels need would make the loss infinite
+        fits = len(augmented) >= self.shortest[index]
+        return item.id, augmented if fits else array, self.alphabet.encode(transcript)
 
     def read(self, index: int) -> np.ndarray:
         """Stored array of an item, from the cache if it is there."""
@@ -87,9 +87,9 @@ class TrainingItems(Dataset[tuple[str, np.ndarray, list[int]]]):
         return read_array(source, self.features) if kept is None else kept
 
     def _augment(self, array: np.ndarray, epoch: int, item_id: str) -> np.ndarray:
-        if epoch < self.calm_epochs:
+        if epoch < self.clean_epochs:
             return array
-        generator = item_generator(self.seed, epoch, item_id)
+        generator = item_rng(self.seed, epoch, item_id)
         if isinstance(self.augment, AudioAugment) and isinstance(self.features, AudioFeatures):
             return augment_audio(to_float(array), self.features.sample_rate, self.augment, generator)
         if isinstance(self.augment, LineAugment):
@@ -116,19 +116,19 @@ def _ignore_signals(worker: int) -> None:
 class BatchReader:
     """Reads batches of items ahead of the caller, in processes that are started once.
 
-    A process forked anew each epoch would share the memory of a training process in full swing, and every page that
-    either of them then writes is copied: seconds an epoch, and twice the memory.
+    A process forked anew each epoch would share the memory of the training process, and every page that either of them
+    then writes is copied: seconds an epoch, and twice the memory.
 
     Args:
-        items: what is read.
+        dataset: what is read.
         workers: processes; 0 reads in the calling process.
     """
 
-    def __init__(self, items: TrainingItems, workers: int) -> None:
+    def __init__(self, dataset: CtcDataset, workers: int) -> None:
         self._keys: list[list[Key]] = []
         self._loader: DataLoader[Batch] = DataLoader(
-            items,  # type: ignore[arg-type]
-            batch_sampler=self._keys,  # type: ignore[arg-type]
+            dataset,  # type: ignore[arg-type]
+            batch_sampler=self._keys,
             collate_fn=collate,
             num_workers=workers,
             prefetch_factor=4 if workers else None,
@@ -143,10 +143,7 @@ class BatchReader:
         return iter(self._loader)
 
     def close(self) -> None:
-        """End the processes.
-
-        They ignore the signal by which a program that ends would stop them, and it would wait for them forever.
-        """
+        """End the processes; they ignore the signal that would stop them at the end of the program."""
         iterator = self._loader._iterator
         if iterator is not None:
             iterator._shutdown_workers()  # type: ignore[attr-defined]  # the loader has no public way

@@ -1,4 +1,4 @@
-"""Manifests: one JSON object a line, each naming a recording or a line image and what it says."""
+"""Manifests: one JSON object a line, each naming a recording, a line image or a pen trace and its transcript."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recognizer.config import TextConfig
 from recognizer.errors import ManifestError, nearest
+from recognizer.text.normalize import clean, fold_case
 
 KEYS = ("id", "source", "text", "units", "seconds", "width", "group", "meta")
 
@@ -22,7 +24,7 @@ class Item:
         id: unique within its manifest.
         source: the file, absolute once loaded.
         text: transcript as a string; ``units``: transcript as a sequence (phones, say). Either may be absent.
-        seconds: duration of a recording or a pen trace; ``width``: width of an image in pixels. Informative.
+        seconds: duration of a recording or a pen trace; ``width``: width of an image in pixels; for information only.
         group: speaker or writer; splits and confidence intervals go by it.
         meta: anything else (sex, dialect, split, times ...). ``"empty": true`` says that the transcript is empty on purpose:
             the recording holds no speech, the paper no writing.
@@ -39,12 +41,19 @@ class Item:
 
     @property
     def empty(self) -> bool:
-        """Whether the item is marked as holding nothing to recognise."""
+        """Whether the item is marked as holding nothing to recognize."""
         return self.meta.get("empty") is True
 
     def transcript(self, level: str) -> str | tuple[str, ...] | None:
         """``text`` for level "characters", ``units`` for level "units"."""
         return self.text if level == "characters" else self.units
+
+
+def target(item: Item, config: TextConfig) -> str | tuple[str, ...] | None:
+    """The cleaned transcript of an item at the configured level; None where the manifest has none."""
+    if config.level == "units":
+        return None if item.units is None else tuple(fold_case(unit, config) for unit in item.units)
+    return None if item.text is None else clean(item.text, config)
 
 
 def load_manifest(path: str | Path) -> list[Item]:
@@ -64,7 +73,7 @@ def load_manifest(path: str | Path) -> list[Item]:
                     continue
                 item = _parse(line, path, number)
                 if item.id in lines:
-                    raise ManifestError(f"{path}:{number}: the id {item.id!r} already stands in line {lines[item.id]}")
+                    raise ManifestError(f"{path}:{number}: the id {item.id!r} is already in line {lines[item.id]}")
                 lines[item.id] = number
                 items.append(item)
     except FileNotFoundError:
@@ -123,7 +132,7 @@ def _parse(line: str, path: Path, number: int) -> Item:
         raise fail("expected a JSON object")
     for key in record:
         if key not in KEYS:
-            raise fail(f"unknown key {key!r}{nearest(key, KEYS)} (other fields belong into 'meta')")
+            raise fail(f"unknown key {key!r}{nearest(key, KEYS)} (other fields belong in 'meta')")
     types: dict[str, type | tuple[type, ...]] = {"text": str, "seconds": (int, float), "width": int, "group": str, "meta": dict}
     for key in ("id", "source"):
         if not isinstance(record.get(key), str) or not record[key]:
@@ -138,7 +147,7 @@ def _parse(line: str, path: Path, number: int) -> Item:
             raise fail("the key 'units' must be a list of non-empty strings without white space")
         record["units"] = tuple(units)
     if (record.get("meta") or {}).get("empty") is True and (record.get("text") or units):
-        raise fail(f"'meta' marks the item as empty, but its transcript is {record.get('text') or ' '.join(units or ())!r}; mend one of the two")
+        raise fail(f"'meta' marks the item as empty, but its transcript is {record.get('text') or ' '.join(units or ())!r}; correct one of the two")
     record["source"] = (path.parent / record["source"]).absolute()
     record["meta"] = record.get("meta") or {}
     return Item(**record)

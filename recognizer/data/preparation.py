@@ -1,4 +1,4 @@
-"""From a corpus as it is distributed to manifests, with counts."""
+"""From a corpus as it is distributed to manifests: read it, measure it, split it, write and count what there is."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
-from recognizer.alphabet import split as split_symbols
 from recognizer.data.manifest import Item, load_manifest, save_manifest
-from recognizer.data.measurement import measure
-from recognizer.data.split import SplitPlan, divide
-from recognizer.errors import ConfigError, InputError, ManifestError, RecognizerError, nearest
-from recognizer.lexicon import Pronunciations, load_lexicon, pronounce
+from recognizer.data.split import SPLITS, SplitPlan, divide
+from recognizer.errors import ConfigError, InputError, ManifestError, nearest
+from recognizer.text.alphabet import split as split_symbols
+from recognizer.text.lexicon import load_lexicon, pronounce
 
 PACKAGE = "recognizer.data_prep"
-STANDARD = ("train", "dev", "test")
+
+Drop = Callable[[InputError], None]  # is told of every file or line that is left out
+Note = Callable[[str], None]  # is told remarks
 
 
 class Corpus(Protocol):
     """What a module of :mod:`recognizer.data_prep` defines; one without ``CORPUS`` is a helper of others.
 
-    The options that ``read`` gets are those of ``add_arguments`` (none may be required) and besides: ``made``, the folder for files
-    that a reader makes, named after the manifest that is asked for or else after the corpus (ids of what is made of nothing but
-    text or pieces begin with this name, so that several such sets lie in one folder and are trained on together); ``seed``;
-    ``drop(InputError)``, to be called for every file or line left out; ``note(str)``, for remarks. Items are read in an order that
-    does not depend on the file system, with absolute sources. An item with ``meta["split"]`` goes into that split; "train", or none,
-    is what a user may divide further. A module with ``NEEDS_SOURCE = False`` makes its items of nothing: no source is asked for,
-    and ``read`` is given ``out`` in its place.
+    ``read`` gives items with absolute sources, in an order that does not depend on the file system. An item with ``meta["split"]``
+    goes into that split; "train", or none, is what a user may divide further. Its options are those of ``add_arguments`` (none may
+    be required) and ``drop``, ``note``, ``seed`` and ``made``: the folder for files that the reader makes, named after the manifest
+    or else after the corpus. Ids of generated items begin with that name, so that several such sets can be trained on together. A
+    module with ``NEEDS_SOURCE = False`` generates all its items: the user gives no source, and ``read`` gets ``out`` in its place.
     """
 
     CORPUS: str
@@ -43,7 +43,7 @@ class Corpus(Protocol):
         """Add the options that only this corpus has."""
 
     def read(self, source: Path, options: argparse.Namespace) -> Iterator[Item]:
-        """Read the corpus at ``source``; a :class:`RecognizerError` raised here ends the preparation."""
+        """Read the corpus at ``source``; a :class:`~recognizer.errors.RecognizerError` raised here ends the preparation."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,20 @@ class Counts:
 
 
 def corpora() -> dict[str, Corpus]:
-    """The corpora that can be prepared, by name: every module of the package that has an attribute ``CORPUS``."""
+    """The corpora that can be prepared, by name: every module of :mod:`recognizer.data_prep` that has an attribute ``CORPUS``."""
     package = importlib.import_module(PACKAGE)
     modules = (importlib.import_module(f"{PACKAGE}.{module.name}") for module in pkgutil.iter_modules(package.__path__))
     return {module.CORPUS: cast(Corpus, module) for module in modules if hasattr(module, "CORPUS")}
+
+
+def needs_source(corpus: Corpus) -> bool:
+    """Whether the corpus is read from files rather than generated."""
+    return bool(getattr(corpus, "NEEDS_SOURCE", True))
+
+
+def unknown_corpus(name: str, known: Iterable[str]) -> str:
+    """The message that no corpus has this name, with the nearest name and all there are."""
+    return f"no corpus is called {name!r}{nearest(name, known)} (there are {', '.join(sorted(known))})"
 
 
 def prepare(
@@ -75,20 +85,19 @@ def prepare(
     seed: int = 1,
     name: str | None = None,
     lexicon: str | Path | None = None,
-    drop: Callable[[InputError], None] | None = None,
-    note: Callable[[str], None] | None = None,
+    drop: Drop | None = None,
+    note: Note | None = None,
     **options: Any,
 ) -> dict[str, Counts]:
     """Read a corpus and write ``train.jsonl``, ``dev.jsonl`` and ``test.jsonl`` (``all.jsonl`` where nothing is divided) into ``out``.
 
     Args:
         corpus: a key of :func:`corpora`.
-        source: where the corpus lies, None for one that is made of nothing; ``out``: a folder, made if need be.
+        source: where the corpus is, None for one that is generated; ``out``: a folder, created if it does not exist.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
-        lexicon: pronouncing dictionary (:func:`~recognizer.lexicon.load_lexicon`) by which texts without units get phones.
-        drop: told of every file or line left out; by default they are named on stderr.
-        note: told remarks; by default they go to stderr.
-        options: of the corpus, spelt as on the command line with underscores; repeatable ones take a list.
+        lexicon: pronouncing dictionary (:func:`~recognizer.text.lexicon.load_lexicon`) by which texts without units get phones.
+        drop: is told of every file or line left out; ``note``: is told remarks. By default both are printed to standard error.
+        options: of the corpus, spelled as on the command line with underscores; repeatable ones take a list.
 
     Raises:
         ConfigError: no such corpus or option, a wrong value, or too few groups for the splits.
@@ -97,90 +106,22 @@ def prepare(
     """
     known = corpora()
     if corpus not in known:
-        raise ConfigError(_unknown(corpus, known))
-    plan = SplitPlan(dev, test, dev_every, seed, name)
+        raise ConfigError(unknown_corpus(corpus, known))
     parsed = _parse_options(known[corpus], options)
-    parsed.lexicon = Path(lexicon) if lexicon is not None else None
-    source = Path(source) if source is not None else None
-    return _prepare(known[corpus], source, Path(out), plan, parsed, drop or _complain, note or _remark)
+    parsed.lexicon = lexicon
+    plan = SplitPlan(dev, test, dev_every, seed, name)
+    return prepare_corpus(known[corpus], None if source is None else Path(source), Path(out), plan, parsed, drop or print_dropped, note or print_note)
 
 
-def add_prepare_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one subcommand a corpus: ``NAME SOURCE OUT`` (``NAME OUT`` without a source), the options of splitting and those of the corpus."""
-    choices = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS", action=_CorpusAction)
-    for name, module in sorted(corpora().items()):
-        description = (module.__doc__ or "").strip()
-        sub = choices.add_parser(name, help=description.split("\n")[0], description=description)
-        if _needs_source(module):
-            sub.add_argument("source", metavar="SOURCE", type=Path, help="the corpus as distributed")
-        else:
-            sub.set_defaults(source=None)
-        sub.add_argument("out", metavar="OUT", type=Path, help="folder for the manifests")
-        splits = sub.add_argument_group("splits (always whole speakers or writers)")
-        splits.add_argument("--dev", type=float, default=0.0, metavar="SHARE", help="share of the items for dev.jsonl")
-        splits.add_argument("--test", type=float, default=0.0, metavar="SHARE", help="share of the items for test.jsonl")
-        splits.add_argument("--dev-every", type=int, default=0, metavar="N", help="every N-th group in sorted order for dev.jsonl")
-        splits.add_argument("--seed", type=int, default=1, help="another seed, another split (default 1)")
-        splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and files that are made to the folder NAME")
-        sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
-        module.add_arguments(sub)
-    choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, which knows better what to say than argparse
-
-
-def run_prepare(arguments: argparse.Namespace) -> int:
-    """Carry out what :func:`add_prepare_arguments` parsed: counts on stdout, notes on stderr; 1 if anything was left out.
-
-    Raises:
-        RecognizerError: as :func:`prepare`.
-    """
-    dropped: list[InputError] = []
-
-    def drop(error: InputError) -> None:
-        dropped.append(error)
-        _complain(error)
-
-    plan = SplitPlan(arguments.dev, arguments.test, arguments.dev_every, arguments.seed, arguments.name)
-    counts = _prepare(corpora()[arguments.corpus], arguments.source, arguments.out, plan, arguments, drop, _remark)
-    print(format_counts(counts))
-    print(f"dropped {len(dropped)}")
-    return 1 if dropped else 0
-
-
-def format_counts(counts: dict[str, Counts]) -> str:
-    """A table of counts, one split a line."""
-    rows = [("split", "items", "groups", "hours", "characters", "units")]
-    for name, count in counts.items():
-        hours = "-" if count.seconds is None else f"{count.seconds / 3600:.2f}"
-        rows.append((name, f"{count.items}", f"{count.groups}", hours, f"{count.characters}", f"{count.units}"))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows)
-    return "\n".join(lines)
-
-
-def count_items(items: Iterable[Item]) -> Counts:
-    """Count items, groups, time and different symbols."""
-    items = list(items)
-    seconds = [item.seconds for item in items if item.seconds is not None]
-    characters = {symbol for item in items for symbol in split_symbols(item.text or "", "characters")}
-    units = {unit for item in items for unit in item.units or ()}
-    groups = {item.group for item in items if item.group is not None}
-    return Counts(len(items), len(groups), sum(seconds) if seconds else None, len(characters), len(units))
-
-
-def _prepare(
-    corpus: Corpus,
-    source: Path | None,
-    out: Path,
-    plan: SplitPlan,
-    options: argparse.Namespace,
-    drop: Callable[[InputError], None],
-    note: Callable[[str], None],
+def prepare_corpus(
+    corpus: Corpus, source: Path | None, out: Path, plan: SplitPlan, options: argparse.Namespace, drop: Drop, note: Note
 ) -> dict[str, Counts]:
+    """Do what :func:`prepare` does with ``options`` that are parsed already: those of the corpus, and ``lexicon``."""
     if plan.name is not None:
-        _check_name(plan.name)  # before anything is made in a folder of this name
-    if not _needs_source(corpus):
+        _check_name(plan.name)  # before anything is written to a folder of this name
+    if not needs_source(corpus):
         if source is not None:
-            raise ConfigError(f"the corpus '{corpus.CORPUS}' is made of nothing; leave its source out")
+            raise ConfigError(f"the corpus '{corpus.CORPUS}' is generated; leave its source out")
         source = out
     elif source is None:
         raise ConfigError(f"the corpus '{corpus.CORPUS}' needs a source")
@@ -190,7 +131,7 @@ def _prepare(
     options = argparse.Namespace(**{**vars(options), "made": made, "seed": plan.seed, "drop": drop, "note": note})
     found = _unique(corpus.read(source.absolute(), options), drop)
     if options.lexicon is not None:
-        found = _pronounced(found, load_lexicon(options.lexicon), drop)
+        found = _pronounce_items(found, options.lexicon, drop)
     items = measure(list(found), drop)
     if not items:
         raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
@@ -206,16 +147,69 @@ def _prepare(
     return {name: count_items(part) for name, part in parts.items()}
 
 
+def measure(items: Sequence[Item], drop: Drop, threads: int = 8) -> list[Item]:
+    """Fill in ``seconds`` of recordings and pen traces and ``width`` of images where they are missing; other files are left alone.
+
+    Recordings and images are measured by their headers; a trace is read, and may state no times.
+
+    Args:
+        items: their order is kept.
+        drop: is told of every file that cannot be read; its item is left out.
+        threads: how many files are read at a time.
+    """
+    from recognizer.audio.io import AUDIO_SUFFIXES, audio_seconds
+    from recognizer.image.io import IMAGE_SUFFIXES, image_size
+    from recognizer.strokes.io import STROKE_SUFFIXES, load_trace
+
+    def fill(item: Item) -> Item | InputError:
+        suffix = item.source.suffix.lower()
+        try:
+            if item.seconds is None and suffix in AUDIO_SUFFIXES:
+                return replace(item, seconds=round(audio_seconds(item.source), 4))
+            if item.width is None and suffix in IMAGE_SUFFIXES:
+                return replace(item, width=image_size(item.source)[0])
+            if item.seconds is None and suffix in STROKE_SUFFIXES:
+                seconds = load_trace(item.source).seconds
+                return item if seconds is None else replace(item, seconds=round(seconds, 4))
+        except InputError as error:
+            return error
+        return item
+
+    measured: list[Item] = []
+    with ThreadPoolExecutor(threads) as pool:
+        for result in pool.map(fill, items):
+            if isinstance(result, InputError):
+                drop(result)
+            else:
+                measured.append(result)
+    return measured
+
+
+def count_items(items: Sequence[Item]) -> Counts:
+    """Count items, groups, time and different symbols."""
+    seconds = [item.seconds for item in items if item.seconds is not None]
+    characters = {symbol for item in items for symbol in split_symbols(item.text or "", "characters")}
+    units = {unit for item in items for unit in item.units or ()}
+    groups = {item.group for item in items if item.group is not None}
+    return Counts(len(items), len(groups), sum(seconds) if seconds else None, len(characters), len(units))
+
+
+def print_dropped(error: InputError) -> None:
+    """Print to standard error what is left out and why."""
+    print(f"dropped: {error}", file=sys.stderr)
+
+
+def print_note(text: str) -> None:
+    """Print a remark to standard error."""
+    print(f"note: {text}", file=sys.stderr)
+
+
 def _check_name(name: str) -> None:
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ManifestError(f"{name!r} cannot be the name of a manifest: use letters, digits, '-' and '_'")
 
 
-def _needs_source(corpus: Corpus) -> bool:
-    return bool(getattr(corpus, "NEEDS_SOURCE", True))
-
-
-def _unique(items: Iterable[Item], drop: Callable[[InputError], None]) -> Iterator[Item]:
+def _unique(items: Iterable[Item], drop: Drop) -> Iterator[Item]:
     seen: dict[str, Path] = {}
     for item in items:
         if item.id in seen:
@@ -225,21 +219,19 @@ def _unique(items: Iterable[Item], drop: Callable[[InputError], None]) -> Iterat
             yield item
 
 
-def _pronounced(items: Iterable[Item], lexicon: Pronunciations, drop: Callable[[InputError], None]) -> Iterator[Item]:
+def _pronounce_items(items: Iterable[Item], path: str | Path, drop: Drop) -> Iterator[Item]:
+    lexicon = load_lexicon(path)
     for item in items:
-        if item.units is not None or item.text is None:
-            yield item
-            continue
         try:
-            yield replace(item, units=pronounce(item.text, lexicon))
+            yield item if item.units is not None or item.text is None else replace(item, units=pronounce(item.text, lexicon))
         except InputError as error:
             drop(InputError(f"{item.source}: {error}"))
 
 
-def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Callable[[str], None]) -> None:
-    """Remark on speakers that occur in two manifests of a folder, those of earlier runs included."""
-    manifests: dict[str, Sequence[Item]] = dict(parts)
-    for name in STANDARD:
+def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Note) -> None:
+    """Note speakers or writers that are in two manifests of the folder, manifests of earlier runs included."""
+    manifests = dict(parts)
+    for name in SPLITS:
         path = out / f"{name}.jsonl"
         if name not in parts and path.exists():
             try:
@@ -255,13 +247,6 @@ def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Callable[
     if shared:
         example = " and ".join(f"{name}.jsonl" for name in sorted(places[shared[0]]))
         note(f"{len(shared)} group{'s' * (len(shared) != 1)} in more than one manifest of {out}: {shared[0]!r}, for one, is in {example}")
-
-
-class _CorpusAction(argparse._SubParsersAction):  # type: ignore[type-arg]
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
-        if values[0] not in self._name_parser_map:
-            raise argparse.ArgumentError(None, _unknown(values[0], self._name_parser_map))
-        super().__call__(parser, namespace, values, option_string)
 
 
 class _OptionParser(argparse.ArgumentParser):
@@ -284,15 +269,3 @@ def _parse_options(corpus: Corpus, options: dict[str, Any]) -> argparse.Namespac
         elif value is not None and value is not False:
             words += [f"{flag}={v}" for v in (value if isinstance(value, (list, tuple)) else [value])]
     return parser.parse_args(words)
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    return f"no corpus is called {name!r}{nearest(name, known)} (there are {', '.join(sorted(known))})"
-
-
-def _complain(error: RecognizerError) -> None:
-    print(f"dropped: {error}", file=sys.stderr)
-
-
-def _remark(text: str) -> None:
-    print(f"note: {text}", file=sys.stderr)

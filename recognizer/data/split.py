@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from recognizer.config.schema import require
 from recognizer.data.manifest import Item
 from recognizer.errors import ConfigError
-from recognizer.strict import require
 
+SPLITS = ("train", "dev", "test")  # the usual names, in the order in which they are written
 Key = tuple[str, str]  # ("group", name), or ("item", id) for an item without a group, so that the two never collide
 
 
@@ -31,8 +32,12 @@ class SplitPlan:
         require(self.dev + self.test < 1, "dev", "dev and test together leave nothing to train on")
         require(self.dev_every == 0 or self.dev_every >= 2, "dev_every", "every group would be held out; take 2 or more")
         require(not (self.dev and self.dev_every), "dev_every", "give a share (dev) or a step (dev_every), not both")
-        divided = self.dev or self.test or self.dev_every
-        require(self.name is None or not divided, "name", "everything goes into one manifest, so no split can be asked for")
+        require(self.name is None or not self.divides, "name", "everything goes into one manifest, so no split can be asked for")
+
+    @property
+    def divides(self) -> bool:
+        """Whether a split is asked for."""
+        return bool(self.dev or self.test or self.dev_every)
 
 
 def group_key(item: Item) -> Key:
@@ -57,25 +62,23 @@ def split_by_group(items: Sequence[Item], shares: Mapping[str, float], seed: int
     Raises:
         ConfigError: there are fewer groups than splits.
     """
-    members: dict[Key, int] = defaultdict(int)
-    for item in items:
-        members[group_key(item)] += 1
+    sizes = Counter(map(group_key, items))
     asked = {name: share for name, share in shares.items() if share > 0}
-    if len(members) <= len(asked):
-        raise ConfigError(f"{len(members)} group{'s' * (len(members) != 1)} cannot be divided into train and {' and '.join(asked)} "
+    if len(sizes) <= len(asked):
+        raise ConfigError(f"{len(sizes)} group{'s' * (len(sizes) != 1)} cannot be divided into train and {' and '.join(asked)} "
                           "without parting a group; name finer groups or ask for fewer splits")
-    order = sorted(members, key=lambda key: (hashlib.sha256(repr((seed, *key)).encode()).digest(), key))
+    order = sorted(sizes, key=lambda key: (hashlib.sha256(repr((seed, *key)).encode()).digest(), key))
     place: dict[Key, str] = {}
     for position, (name, share) in enumerate(asked.items()):
         target, filled = share * len(items), 0
         spare = len(order) - (len(asked) - position)  # the later splits and train need one group each
         free = [key for key in order if key not in place]
         for key in free:
-            if filled + members[key] / 2 <= target and len(place) < spare:
+            if filled + sizes[key] / 2 <= target and len(place) < spare:
                 place[key] = name
-                filled += members[key]
+                filled += sizes[key]
         if not filled:
-            place[min(free, key=lambda key: members[key])] = name
+            place[min(free, key=lambda key: sizes[key])] = name
     parts: dict[str, list[Item]] = {name: [] for name in ("train", *asked)}
     for item in items:
         parts[place.get(group_key(item), "train")].append(item)
@@ -100,8 +103,8 @@ def divide(items: Sequence[Item], plan: SplitPlan) -> dict[str, list[Item]]:
     """Divide a corpus: items with ``meta["split"]`` go where it says, those of "train" and those without it as planned.
 
     Returns:
-        Items by split, ``meta["split"]`` removed because the manifest says it from now on; a single split "all" when neither
-        the corpus nor the plan divides them.
+        Items by split, without ``meta["split"]`` because the manifest now says it; a single split "all" when neither the corpus
+        nor the plan divides them.
 
     Raises:
         ConfigError: the plan asks for a split that the corpus itself has, or there are too few groups.
@@ -109,14 +112,13 @@ def divide(items: Sequence[Item], plan: SplitPlan) -> dict[str, list[Item]]:
     if plan.name is not None:
         return {plan.name: list(items)}
     fixed: dict[str, list[Item]] = defaultdict(list)
-    pool: list[Item] = []
     for item in items:
-        split = item.meta.get("split", "train")
-        (pool if split == "train" else fixed[split]).append(item)
+        fixed[item.meta.get("split", "train")].append(item)
+    pool = fixed.pop("train", [])
     for name, asked in (("dev", plan.dev or plan.dev_every), ("test", plan.test)):
         if asked and name in fixed:
             raise ConfigError(f"{name}: the corpus has its own {name} split ({len(fixed[name])} items); do not ask for another")
-    if not (plan.dev or plan.test or plan.dev_every) and all("split" not in item.meta for item in items):
+    if not plan.divides and all("split" not in item.meta for item in items):
         return {"all": pool}
     held: list[Item] = []
     if plan.dev_every:
@@ -125,7 +127,7 @@ def divide(items: Sequence[Item], plan: SplitPlan) -> dict[str, list[Item]]:
     if held:
         parts["dev"] = held
     parts.update(fixed)
-    names = sorted(parts, key=lambda name: (("train", "dev", "test").index(name) if name in ("train", "dev", "test") else 3, name))
+    names = sorted(parts, key=lambda name: (SPLITS.index(name) if name in SPLITS else len(SPLITS), name))
     return {name: [_without_split(item) for item in parts[name]] for name in names if parts[name]}
 
 

@@ -1,47 +1,342 @@
-"""The inner loop of CTC prefix beam search, compiled by numba; :mod:`recognizer.decoding.beam` is its reader's end.
+"""The inner loop of CTC prefix beam search, compiled by numba; :mod:`recognizer.decoding.beam` calls it.
 
-A prefix is a node of a growing tree: parent, label and, where a word ended with that label, the word. Two entries of the
-beam never share a node, so a prefix's probability is gathered in one place: ``blank[b]`` sums its paths that end in a
-blank, ``plain[b]`` those that end in its last label (Hannun et al. 2014, algorithm 1; Graves 2012, section 7.5.3).
+Every prefix that the search has met is a node of a growing tree: its parent, its last label and, where a word ended with that label, the
+word. Two entries of the beam never share a node, so a prefix's probability is gathered in one place: ``blank`` sums its paths that end in
+a blank, ``plain`` those that end in its last label (Hannun et al. 2014, algorithm 1; Graves 2012, section 7.5.3).
+
+The parts of the loop are inlined into one function. They take models one by one and not as one tuple of all, and copy records field by field:
+compiled, that is several times faster.
 """
 
 from __future__ import annotations
 
 from math import inf
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
-from recognizer.decoding.ngram_query import query
-from recognizer.decoding.path_sums import log_add
+from recognizer.decoding.ctc_score import log_add
+from recognizer.lm.ngram import query
 
-NO_NODE = -1  # outside the tree of words
+
+class Workspace(NamedTuple):
+    """The arrays of one search."""
+
+    beam: np.ndarray  # (beam size,) PREFIX
+    candidates: np.ndarray  # (room,) PREFIX: the entries of the beam as they stay, then extensions, whose ``node`` is their parent's
+    score: np.ndarray  # (room,) of each candidate
+    order: np.ndarray  # (room,) numbers of candidates
+    total: np.ndarray  # (beam size,) log probability of all paths of an entry
+    prior: np.ndarray  # (beam size,) its scores by models and bonuses
+    seen: np.ndarray  # (beam size * V,) last frame in which the extension of an entry by a label was in the beam already
+    first_child: np.ndarray  # (beam size,) an entry of the beam whose parent this one is, or -1
+    next_child: np.ndarray  # (beam size,) the next one of the same parent, or -1
+    labels: np.ndarray  # that the frame may append
+
+
+def _record(reals: str, integers: str) -> np.dtype:
+    fields = [(name, np.float64) for name in reals.split()] + [(name, np.int32) for name in integers.split()]
+    return np.dtype(fields, align=True)
+
+
+# by_words, by_tokens: log probs by the models, without their weights; node: of the tree of prefixes
+PREFIX = _record("blank plain by_words by_tokens bonus lookahead", "node label word trie_node word_state token_state hotword_state")
+# frame: in which it was last appended; slot: place in the beam, or -1; children are a linked list
+NODE = _record("", "parent label word frame slot first_child next_child")
+NO_NODE = -1  # outside the trie
 NO_WORD = -1
 UNKNOWN_WORD = -2
 
+compiled = njit(cache=True, nogil=True)
+inlined = njit(cache=True, nogil=True, inline="always")
 
-@njit(cache=True, nogil=True)
-def find_child(tree, node, label):  # type: ignore[no-untyped-def]
+
+@compiled
+def search_prefixes(log_probs, limits, models):  # type: ignore[no-untyped-def]
+    """Prefix beam search over log-probs (T, V) float64.
+
+    Returns:
+        The tree of prefixes (nodes,) NODE; for each prefix left at the end, best first, its node (N,), its scores (N, 5): total, acoustic,
+        word model, token model, bonuses, and the word (N,) that the end completes; and the node of the best prefix, whether it may end or not.
+    """
+    work = _make_workspace(limits, log_probs.shape[1])
+    nodes = np.empty(max(1024, 4 * limits.beam_size), NODE)
+    _begin(nodes[0], work.beam[0], models)
+    used, count = 1, 1  # nodes and entries of the beam
+    for t in range(log_probs.shape[0]):
+        row = log_probs[t]
+        if row[0] >= limits.blank_skip:
+            _stay(work.beam, work.beam, count, row, work.total)
+            continue
+        _stay(work.beam, work.candidates, count, row, work.total)
+        _add_paths_of_parents(work, nodes, count, row, t)
+        candidates, best = _extend(work, count, row, t, limits, models)
+        keep = candidates
+        if candidates > limits.beam_size:
+            select(work.score, work.order, candidates, limits.beam_size)
+            keep = limits.beam_size
+        if used + keep > nodes.shape[0]:
+            nodes = np.concatenate((nodes, np.empty_like(nodes)))
+        count, used = _keep(work, nodes, count, used, keep, best - limits.beam_threshold, t)
+    return nodes[:used], *_finish(work.beam[:count], models)
+
+
+@compiled
+def _make_workspace(limits, size):  # type: ignore[no-untyped-def]
+    width = limits.beam_size
+    room = 5 * width + 64
+    beam, candidates, score, order = np.empty(width, PREFIX), np.empty(room, PREFIX), np.empty(room), np.empty(room, np.int64)
+    first_child, next_child = np.empty(width, np.int32), np.empty(width, np.int32)
+    labels, seen = np.empty(min(size, limits.beam_size_token) + 1, np.int32), np.full(width * size, -1, np.int32)
+    return Workspace(beam, candidates, score, order, np.empty(width), np.empty(width), seen, first_child, next_child, labels)
+
+
+@compiled
+def _begin(root, entry, models):  # type: ignore[no-untyped-def]
+    """Make the empty prefix the root of the tree and the first entry of the beam."""
+    root.parent, root.label, root.word, root.frame, root.slot, root.first_child = -1, 0, NO_WORD, -1, 0, -1
+    word_state = models.words.start if models.words.ids.shape[0] > 0 else 0
+    token_state = models.tokens.start if models.tokens.ids.shape[0] > 0 else 0
+    _fill(entry, 0, 0, NO_WORD, 0.0, -inf, 0, word_state, token_state, 0, 0.0, 0.0, 0.0, 0.0)
+
+
+@inlined
+def _fill(entry, node, label, word, blank, plain, trie_node, word_state, token_state, hotword_state, by_words, by_tokens, bonus, lookahead):  # type: ignore[no-untyped-def]
+    entry.node, entry.label, entry.word, entry.blank, entry.plain = node, label, word, blank, plain
+    entry.trie_node, entry.word_state, entry.token_state, entry.hotword_state = trie_node, word_state, token_state, hotword_state
+    entry.by_words, entry.by_tokens, entry.bonus, entry.lookahead = by_words, by_tokens, bonus, lookahead
+
+
+@inlined
+def _copy(old, new):  # type: ignore[no-untyped-def]
+    _fill(
+        new, old.node, old.label, old.word, old.blank, old.plain, old.trie_node, old.word_state, old.token_state, old.hotword_state,
+        old.by_words, old.by_tokens, old.bonus, old.lookahead,
+    )  # fmt: skip
+
+
+@inlined
+def _stay(beam, after, count, row, total):  # type: ignore[no-untyped-def]
+    """Put the entries of the beam into ``after`` with the paths that append nothing: a blank, or the last label once more."""
+    for b in range(count):
+        total[b] = log_add(beam[b].blank, beam[b].plain)
+        _copy(beam[b], after[b])
+        after[b].blank = total[b] + row[0]
+        after[b].plain = beam[b].plain + row[beam[b].label] if beam[b].label > 0 else -inf
+
+
+@inlined
+def _add_paths_of_parents(work, nodes, count, row, t):  # type: ignore[no-untyped-def]
+    """Add to each entry whose parent is in the beam the parent's paths that append its label in this frame; note whose child it is."""
+    beam, candidates = work.beam, work.candidates
+    for b in range(count):
+        work.first_child[b] = -1
+    for b in range(count):
+        up = nodes[beam[b].node].parent
+        p = nodes[up].slot if up >= 0 else -1
+        if p >= 0:
+            label = beam[b].label
+            from_parent = (beam[p].blank if beam[p].label == label else work.total[p]) + row[label]
+            candidates[b].plain = log_add(candidates[b].plain, from_parent)
+            work.seen[p * row.shape[0] + label] = t
+            work.next_child[b] = work.first_child[p]
+            work.first_child[p] = b
+
+
+@inlined
+def _score_entries(work, count, limits, models):  # type: ignore[no-untyped-def]
+    """Score the entries of the beam as they stay; the best one, its score, and the score that a candidate has to reach."""
+    beam, candidates, score = work.beam, work.candidates, work.score
+    best, lowest, first = -inf, inf, 0
+    for b in range(count):
+        work.prior[b] = models.words.weight * beam[b].by_words + models.tokens.weight * beam[b].by_tokens + beam[b].bonus
+        score[b] = log_add(candidates[b].blank, candidates[b].plain) + work.prior[b] + beam[b].lookahead
+        work.order[b] = b
+        if score[b] > best:
+            best, first = score[b], b
+        lowest = min(lowest, score[b])
+    cutoff = best - limits.beam_threshold
+    return first, best, max(cutoff, lowest) if count == limits.beam_size else cutoff
+
+
+@inlined
+def _extend(work, count, row, t, limits, models):  # type: ignore[no-untyped-def]
+    """Append the extensions that may get into the beam to the candidates; return the number of all candidates and the best score."""
+    words, tokens, trie, hotwords, size = models.words, models.tokens, models.trie, models.hotwords, row.shape[0]
+    word_score, token_score, max_gain = models.word_score, models.token_score, _find_max_gain(models)
+    outside = words.weight * words.log_prob[0] if words.ids.shape[0] > 0 else 0.0  # lookahead score outside the trie
+    first, best, cutoff = _score_entries(work, count, limits, models)
+    labels = choose_labels(row, limits, work.labels)
+    used = count
+    for turn in range(count):
+        b = first if turn == 0 else (0 if turn == first else turn)  # the best first: its extensions raise the cutoff for the rest
+        entry = work.beam[b]
+        for k in range(labels):
+            label = work.labels[k]
+            if work.total[b] + row[label] + work.prior[b] + max_gain < cutoff:
+                break
+            acoustic = (entry.blank if label == entry.label else work.total[b]) + row[label]
+            seen = work.seen[b * size + label] == t
+            if acoustic == -inf or (seen and not trie.on):
+                continue
+            trie_node, skip, ways, inside, at = _step_in_trie(trie, entry.trie_node, label) if trie.on else (0, 0, 1, True, 0)
+            if skip == ways:
+                continue
+            token_log, token_state = 0.0, 0
+            if tokens.ids.shape[0] > 0:
+                token_log, token_state = ngram_score(tokens, entry.token_state, tokens.ids[label])
+            gain, hotword_state = token_score, entry.hotword_state
+            if hotwords.on:
+                gain += hotwords.gain[entry.hotword_state, label]
+                hotword_state = hotwords.target[entry.hotword_state, label]
+            for way in range(skip, ways):
+                word = NO_WORD
+                if way > 0 or not inside:
+                    word = UNKNOWN_WORD if at < 0 else trie.word[at + way - inside]
+                if seen and _in_beam(work, b, label, word):
+                    continue
+                word_log, word_state, bonus, next_node, lookahead = 0.0, entry.word_state, gain, trie_node, 0.0
+                if word != NO_WORD:
+                    next_node = 0
+                    bonus += word_score
+                    if word == UNKNOWN_WORD:
+                        bonus += trie.unk_score
+                    if words.ids.shape[0] > 0:
+                        word_log, word_state = ngram_score(words, entry.word_state, words.ids[word] if word >= 0 else 0)
+                elif trie.on:
+                    lookahead = trie.lookahead_scores[trie_node] if trie_node >= 0 else outside
+                else:
+                    bonus += word_score
+                value = acoustic + work.prior[b] + words.weight * word_log + tokens.weight * token_log + bonus + lookahead
+                if value < cutoff or value == -inf:
+                    continue
+                if used == work.score.shape[0]:
+                    used, cutoff = _make_room(work, count, limits.beam_size, cutoff)
+                    if used == work.score.shape[0] or value < cutoff:  # full where all are alike: later ones lose, as in the selection
+                        continue
+                if value > best:
+                    best = value
+                    cutoff = max(cutoff, best - limits.beam_threshold)
+                work.score[used], work.order[used] = value, used
+                _fill(
+                    work.candidates[used], entry.node, label, word, -inf, acoustic, next_node, word_state, token_state, hotword_state,
+                    entry.by_words + word_log, entry.by_tokens + token_log, entry.bonus + bonus, lookahead,
+                )  # fmt: skip
+                used += 1
+    return used, best
+
+
+@compiled
+def _find_max_gain(models):  # type: ignore[no-untyped-def]
+    """The most that bonuses can add to a prefix for one label."""
+    gain = max(0.0, models.word_score) + max(0.0, models.token_score)
+    if models.hotwords.on:
+        gain += max(0.0, models.hotwords.max_gain)
+    if models.trie.on and not models.trie.closed:
+        gain += max(0.0, models.trie.unk_score)
+    return gain
+
+
+@inlined
+def choose_labels(row, limits, chosen):  # type: ignore[no-untyped-def]
+    """Put the labels that a frame may append, likeliest first, into ``chosen``; return their number."""
+    best = row[0]
+    for label in range(1, row.shape[0]):
+        best = max(best, row[label])
+    floor = best - limits.token_threshold
+    count = 0
+    for label in range(1, row.shape[0]):
+        value = row[label]
+        if value == -inf or value < floor or (count == limits.beam_size_token and value <= row[chosen[count - 1]]):
+            continue
+        count = min(count + 1, limits.beam_size_token)
+        place = count - 1
+        while place > 0 and row[chosen[place - 1]] < value:
+            chosen[place] = chosen[place - 1]
+            place -= 1
+        chosen[place] = label
+    return count
+
+
+@inlined
+def _step_in_trie(trie, node, label):  # type: ignore[no-untyped-def]
+    """Where a label leads from a node of the trie, and in which ways: within a word, or to the end of one of several words.
+
+    Returns:
+        The node; the first way and the last one + 1, which are equal where a closed vocabulary forbids the label; whether way 0 goes on
+        within a word; and where in ``trie.word`` the words of the other ways begin, -1 if the only way ends an unknown word.
+    """
+    outside = 0 if trie.closed else 1
+    if trie.separator > 0 and label == trie.separator:
+        if node == 0:
+            return node, 0, outside, True, 0
+        if node > 0 and trie.word_first[node + 1] > trie.word_first[node]:
+            return node, 0, trie.word_first[node + 1] - trie.word_first[node], False, trie.word_first[node]
+        return node, 0, outside, False, -1
+    place = find_child(trie, node, label) if node >= 0 else NO_NODE
+    if place == NO_NODE:
+        return place, 0, outside, True, 0
+    if trie.separator > 0:
+        return place, 0, 1, True, 0
+    leaf = trie.first[place + 1] == trie.first[place]
+    return place, 1 if leaf else 0, 1 + trie.word_first[place + 1] - trie.word_first[place], True, trie.word_first[place]
+
+
+@inlined
+def find_child(trie, node, label):  # type: ignore[no-untyped-def]
     """The child of a node along a label, or NO_NODE."""
-    low, high = tree.first[node], tree.first[node + 1]
+    low, high = trie.first[node], trie.first[node + 1]
     while low < high:
         middle = (low + high) >> 1
-        if tree.label[middle] < label:
+        if trie.label[middle] < label:
             low = middle + 1
         else:
             high = middle
-    if low < tree.first[node + 1] and tree.label[low] == label:
-        return tree.child[low]
+    if low < trie.first[node + 1] and trie.label[low] == label:
+        return trie.child[low]
     return NO_NODE
 
 
-@njit(cache=True, nogil=True)
-def gram_score(gram, state, id):  # type: ignore[no-untyped-def]
+@inlined
+def ngram_score(ngram, state, id):  # type: ignore[no-untyped-def]
     """Log prob of a symbol and the state after it."""
-    return query(gram.first, gram.symbol, gram.log_prob, gram.target, gram.backoff, gram.fallback, state, id)
+    return query(ngram.first, ngram.symbol, ngram.log_prob, ngram.target, ngram.backoff, ngram.fallback, state, id)
 
 
-@njit(cache=True, nogil=True)
+@inlined
+def _in_beam(work, b, label, word):  # type: ignore[no-untyped-def]
+    """Whether the extension of an entry by a label, which ends a word, is in the beam already."""
+    child = work.first_child[b]
+    while child >= 0:
+        if work.beam[child].label == label and work.beam[child].word == word:
+            return True
+        child = work.next_child[child]
+    return False
+
+
+@compiled
+def _make_room(work, count, keep, cutoff):  # type: ignore[no-untyped-def]
+    """Drop extensions that cannot be among the best ``keep``; return the number of candidates left and the cutoff."""
+    score, order, room = work.score, work.order, work.score.shape[0]
+    select(score, order, room, keep)
+    lowest = inf
+    for i in range(keep):
+        lowest = min(lowest, score[order[i]])
+    cutoff = max(cutoff, lowest)
+    left = count
+    for i in range(count, room):
+        if score[i] >= cutoff:
+            score[left] = score[i]
+            _copy(work.candidates[i], work.candidates[left])
+            left += 1
+    if left < room:
+        for i in range(left):
+            order[i] = i
+    return left, cutoff
+
+
+@compiled
 def select(score, order, count, keep):  # type: ignore[no-untyped-def]
     """Put the ``keep`` best of ``order[:count]`` first, by score and then by lower index; their own order is free."""
     low, high = 0, count - 1
@@ -66,377 +361,102 @@ def select(score, order, count, keep):  # type: ignore[no-untyped-def]
             return
 
 
-@njit(cache=True, nogil=True)
-def choose_labels(row, search, chosen):  # type: ignore[no-untyped-def]
-    """The labels a frame may append, likeliest first, into ``chosen``; their number."""
-    best = row[0]
-    for label in range(1, row.shape[0]):
-        if row[label] > best:
-            best = row[label]
-    floor = best - search.label_threshold
-    count = 0
-    for label in range(1, row.shape[0]):
-        value = row[label]
-        if value == -inf or value < floor:
-            continue
-        if count == search.labels and value <= row[chosen[count - 1]]:
-            continue
-        place = count if count < search.labels else count - 1
-        while place > 0 and row[chosen[place - 1]] < value:
-            chosen[place] = chosen[place - 1]
-            place -= 1
-        chosen[place] = label
-        if count < search.labels:
-            count += 1
-    return count
-
-
-@njit(cache=True, nogil=True)
-def search_prefixes(log_probs, search, tree, words, letters, phrases, insertion, symbol_insertion):  # type: ignore[no-untyped-def]
-    """Prefix beam search over log-probs (T, V) float64.
-
-    ``words`` and ``letters`` are n-gram models over the words of ``tree`` and over labels; one whose ``ids`` are empty is
-    none. ``insertion`` is added for every word where there is a tree, else for every label; ``symbol_insertion`` for every label.
-
-    Returns:
-        The tree of prefixes (parent, label, word, frame of birth) and, for each prefix left at the end, best first: node,
-        total, acoustic, word model, letter model, bonuses and the word that the end of the utterance completes.
-    """
-    frames, size = log_probs.shape
-    width = search.width
-    has_words, has_letters = words.ids.shape[0] > 0, letters.ids.shape[0] > 0
-    separated = tree.on and tree.separator > 0
-
-    capacity = max(1024, 4 * width)
-    parent = np.empty(capacity, np.int32)
-    last = np.empty(capacity, np.int32)
-    word_at = np.empty(capacity, np.int32)
-    birth = np.empty(capacity, np.int32)
-    slot = np.full(capacity, -1, np.int32)  # where in the beam a node is
-    eldest, sibling = np.full(capacity, -1, np.int32), np.empty(capacity, np.int32)  # children of a node as a linked list
-    parent[0], last[0], word_at[0], birth[0], slot[0] = -1, 0, NO_WORD, -1, 0
-    nodes = 1
-
-    # the beam, twice: the one of this frame and the one being built
-    node, node2 = np.empty(width, np.int32), np.empty(width, np.int32)
-    blank, blank2 = np.empty(width), np.empty(width)
-    plain, plain2 = np.empty(width), np.empty(width)
-    place, place2 = np.empty(width, np.int32), np.empty(width, np.int32)  # in the tree of words
-    word_state, word_state2 = np.empty(width, np.int32), np.empty(width, np.int32)
-    letter_state, letter_state2 = np.empty(width, np.int32), np.empty(width, np.int32)
-    phrase, phrase2 = np.empty(width, np.int32), np.empty(width, np.int32)
-    by_words, by_words2 = np.empty(width), np.empty(width)
-    by_letters, by_letters2 = np.empty(width), np.empty(width)
-    bonus, bonus2 = np.empty(width), np.empty(width)
-    ahead, ahead2 = np.empty(width), np.empty(width)
-
-    # candidates: the entries of the beam as they stay, then extensions
-    room = 5 * width + 64
-    score = np.empty(room)
-    order = np.empty(room, np.int64)
-    from_slot, from_label, from_word = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    new_plain, new_place = np.empty(room), np.empty(room, np.int32)
-    new_word_state, new_letter_state, new_phrase = np.empty(room, np.int32), np.empty(room, np.int32), np.empty(room, np.int32)
-    new_by_words, new_by_letters, new_bonus, new_ahead = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
-
-    stay_blank, stay_plain, total, prior = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
-    stamp = np.full(width * size, -1, np.int32)  # frame in which (slot, label) was seen to be in the beam already
-    head, following = np.empty(width, np.int32), np.empty(width, np.int32)  # entries of the beam by parent
-    chosen = np.empty(min(size, search.labels) + 1, np.int32)
-
-    node[0], blank[0], plain[0], place[0] = 0, 0.0, -inf, 0
-    word_state[0] = words.start if has_words else 0
-    letter_state[0] = letters.start if has_letters else 0
-    phrase[0], by_words[0], by_letters[0], bonus[0], ahead[0] = phrases.start, 0.0, 0.0, 0.0, 0.0
-    count = 1
-    most_gain = max(0.0, insertion) + max(0.0, symbol_insertion) + (max(0.0, phrases.most) if phrases.on else 0.0)
-    if tree.on and not tree.closed:
-        most_gain += max(0.0, tree.unknown)
-
-    for t in range(frames):
-        row = log_probs[t]
-        best = -inf
-        for b in range(count):
-            total[b] = log_add(blank[b], plain[b])
-            prior[b] = words.weight * by_words[b] + letters.weight * by_letters[b] + bonus[b]
-            stay_blank[b] = total[b] + row[0]
-            label = last[node[b]]
-            stay_plain[b] = plain[b] + row[label] if label > 0 else -inf
-        if row[0] >= search.blank_skip:
-            for b in range(count):
-                blank[b], plain[b] = stay_blank[b], stay_plain[b]
-            continue
-
-        for b in range(count):
-            head[b] = -1
-        for b in range(count):
-            up = parent[node[b]]
-            p = slot[up] if up >= 0 else -1
-            if p >= 0:  # paths of the parent that say this entry's label now
-                label = last[node[b]]
-                from_parent = (blank[p] if last[up] == label else total[p]) + row[label]
-                stay_plain[b] = log_add(stay_plain[b], from_parent)
-                stamp[p * size + label] = t
-                following[b] = head[p]
-                head[p] = b
-        low = inf
-        first = 0
-        for b in range(count):
-            score[b] = log_add(stay_blank[b], stay_plain[b]) + prior[b] + ahead[b]
-            order[b] = b
-            if score[b] > best:
-                best, first = score[b], b
-            if score[b] < low:
-                low = score[b]
-        cutoff = best - search.score_threshold
-        if count == width and low > cutoff:
-            cutoff = low
-        candidates = count
-
-        labels = choose_labels(row, search, chosen)
-        for turn in range(count):
-            b = first if turn == 0 else (0 if turn == first else turn)  # the best first: it raises the bar for the rest
-            ending = last[node[b]]
-            for k in range(labels):
-                label = chosen[k]
-                if total[b] + row[label] + prior[b] + most_gain < cutoff:
-                    break
-                acoustic = (blank[b] if label == ending else total[b]) + row[label]
-                if acoustic == -inf:
-                    continue
-                seen = stamp[b * size + label] == t
-                if seen and not tree.on:
-                    continue
-
-                spot, choices, at = place[b], 1, 0  # spot: where in the tree of words the label leads; choices: ways to go on from there
-                inside = False  # a way that goes on within a word
-                if tree.on:
-                    if separated and label == tree.separator:
-                        if spot == 0:
-                            if tree.closed:
-                                continue
-                            inside = True
-                        elif spot > 0 and tree.word_first[spot + 1] > tree.word_first[spot]:
-                            at = tree.word_first[spot]
-                            choices = tree.word_first[spot + 1] - at
-                        elif tree.closed:
-                            continue
-                        else:
-                            at = -1
-                    else:
-                        spot = find_child(tree, spot, label) if spot >= 0 else NO_NODE
-                        if spot == NO_NODE and tree.closed:
-                            continue
-                        inside = True
-                        if not separated and spot > 0:
-                            at = tree.word_first[spot]
-                            choices = 1 + tree.word_first[spot + 1] - at
-
-                letter_log, letter_next = 0.0, 0
-                if has_letters:
-                    letter_log, letter_next = gram_score(letters, letter_state[b], letters.ids[label])
-                extra, phrase_next = symbol_insertion, phrase[b]
-                if phrases.on:
-                    extra += phrases.gain[phrase[b], label]
-                    phrase_next = phrases.target[phrase[b], label]
-
-                for choice in range(choices):
-                    word = NO_WORD
-                    if tree.on:
-                        if inside:
-                            if choice > 0:
-                                word = tree.word[at + choice - 1]
-                            elif not separated and spot > 0 and tree.first[spot + 1] == tree.first[spot]:
-                                continue  # nothing goes on from here
-                        else:
-                            word = UNKNOWN_WORD if at < 0 else tree.word[at + choice]
-                    if seen and _in_beam(head[b], following, node, last, word_at, label, word):
-                        continue
-                    word_log, word_next, gained, outlook, spot_next = 0.0, word_state[b], extra, 0.0, spot
-                    if word != NO_WORD:
-                        spot_next = 0
-                        gained += insertion
-                        if word == UNKNOWN_WORD:
-                            gained += tree.unknown
-                        if has_words:
-                            word_log, word_next = gram_score(words, word_state[b], words.ids[word] if word >= 0 else 0)
-                    elif tree.on:
-                        if separated and label == tree.separator:
-                            spot_next = 0
-                        elif spot >= 0:
-                            outlook = tree.ahead[spot]
-                        elif has_words:
-                            outlook = words.weight * words.log_prob[0]
-                    else:
-                        gained += insertion
-                    value = acoustic + prior[b] + words.weight * word_log + letters.weight * letter_log + gained + outlook
-                    if value < cutoff or value == -inf:
-                        continue
-                    if candidates == room:  # raise the bar, and make room
-                        select(score, order, candidates, width)
-                        low = inf
-                        for i in range(width):
-                            low = min(low, score[order[i]])
-                        cutoff = max(cutoff, low)
-                        fresh = count
-                        for i in range(count, room):
-                            if score[i] >= cutoff:
-                                score[fresh] = score[i]
-                                from_slot[fresh], from_label[fresh], from_word[fresh] = from_slot[i], from_label[i], from_word[i]
-                                new_plain[fresh], new_place[fresh] = new_plain[i], new_place[i]
-                                new_word_state[fresh], new_letter_state[fresh] = new_word_state[i], new_letter_state[i]
-                                new_phrase[fresh] = new_phrase[i]
-                                new_by_words[fresh], new_by_letters[fresh] = new_by_words[i], new_by_letters[i]
-                                new_bonus[fresh], new_ahead[fresh] = new_bonus[i], new_ahead[i]
-                                fresh += 1
-                        if fresh == room:  # all alike: later ones lose, as in the selection
-                            continue
-                        candidates = fresh
-                        for i in range(candidates):
-                            order[i] = i
-                        if value < cutoff:
-                            continue
-                    if value > best:
-                        best = value
-                        cutoff = max(cutoff, best - search.score_threshold)
-                    i = candidates
-                    score[i], order[i] = value, i
-                    from_slot[i], from_label[i], from_word[i], new_plain[i], new_place[i] = b, label, word, acoustic, spot_next
-                    new_word_state[i], new_letter_state[i], new_phrase[i] = word_next, letter_next, phrase_next
-                    new_by_words[i], new_by_letters[i] = by_words[b] + word_log, by_letters[b] + letter_log
-                    new_bonus[i], new_ahead[i] = bonus[b] + gained, outlook
-                    candidates += 1
-
-        keep = candidates
-        if candidates > width:
-            select(score, order, candidates, width)
-            keep = width
-        if nodes + keep > capacity:
-            capacity *= 2
-            parent, last, word_at, birth = _grow(parent, capacity), _grow(last, capacity), _grow(word_at, capacity), _grow(birth, capacity)
-            slot, eldest, sibling = _grow(slot, capacity), _grow(eldest, capacity), _grow(sibling, capacity)
-        for b in range(count):
-            slot[node[b]] = -1
-        kept = 0
-        for i in range(keep):
-            j = order[i]
-            if score[j] < best - search.score_threshold or score[j] == -inf:
-                continue
-            if j < count:
-                node2[kept], blank2[kept], plain2[kept], place2[kept] = node[j], stay_blank[j], stay_plain[j], place[j]
-                word_state2[kept], letter_state2[kept], phrase2[kept] = word_state[j], letter_state[j], phrase[j]
-                by_words2[kept], by_letters2[kept], bonus2[kept], ahead2[kept] = by_words[j], by_letters[j], bonus[j], ahead[j]
-            else:
-                # a prefix that comes back takes its old node, which its descendants in the beam know as their parent
-                up = node[from_slot[j]]
-                own = eldest[up]
-                while own >= 0 and (last[own] != from_label[j] or word_at[own] != from_word[j]):
-                    own = sibling[own]
-                if own < 0:
-                    own = nodes
-                    parent[own], last[own], word_at[own] = up, from_label[j], from_word[j]
-                    sibling[own], eldest[up] = eldest[up], own
-                    nodes += 1
-                birth[own] = t
-                node2[kept], blank2[kept], plain2[kept], place2[kept] = own, -inf, new_plain[j], new_place[j]
-                word_state2[kept], letter_state2[kept], phrase2[kept] = new_word_state[j], new_letter_state[j], new_phrase[j]
-                by_words2[kept], by_letters2[kept], bonus2[kept], ahead2[kept] = new_by_words[j], new_by_letters[j], new_bonus[j], new_ahead[j]
-            slot[node2[kept]] = kept
-            kept += 1
-        count = kept
-        node, node2 = node2, node
-        blank, blank2 = blank2, blank
-        plain, plain2 = plain2, plain
-        place, place2 = place2, place
-        word_state, word_state2 = word_state2, word_state
-        letter_state, letter_state2 = letter_state2, letter_state
-        phrase, phrase2 = phrase2, phrase
-        by_words, by_words2 = by_words2, by_words
-        by_letters, by_letters2 = by_letters2, by_letters
-        bonus, bonus2 = bonus2, bonus
-        ahead, ahead2 = ahead2, ahead
-
-    # the end of the utterance ends words, sentences and phrases
-    room = count
-    if separated:  # words of one spelling end there together
-        for b in range(count):
-            if place[b] > 0:
-                room += tree.word_first[place[b] + 1] - tree.word_first[place[b]]
-    final = np.empty((room, 5))
-    final_node, final_word = np.empty(room, np.int32), np.empty(room, np.int32)
-    found = 0
+@inlined
+def _keep(work, nodes, count, used, keep, floor, t):  # type: ignore[no-untyped-def]
+    """Make the best candidates the beam; return how many they are and the number of nodes."""
+    beam = work.beam
     for b in range(count):
+        nodes[beam[b].node].slot = -1
+    kept = 0
+    for i in range(keep):
+        j = work.order[i]
+        if work.score[j] < floor or work.score[j] == -inf:
+            continue
+        _copy(work.candidates[j], beam[kept])
+        if j >= count:
+            own = _find_node(nodes, beam[kept], used)
+            used = max(used, own + 1)
+            nodes[own].frame = t
+            beam[kept].node = own
+        nodes[beam[kept].node].slot = kept
+        kept += 1
+    return kept, used
+
+
+@inlined
+def _find_node(nodes, entry, used):  # type: ignore[no-untyped-def]
+    """The node of an extension: a prefix that comes back takes its old one, which its descendants in the beam know as their parent."""
+    up = entry.node
+    own = nodes[up].first_child
+    while own >= 0 and (nodes[own].label != entry.label or nodes[own].word != entry.word):
+        own = nodes[own].next_child
+    if own < 0:
+        own = used
+        node = nodes[own]
+        node.parent, node.label, node.word, node.first_child = up, entry.label, entry.word, -1
+        node.next_child, nodes[up].first_child = nodes[up].first_child, own
+    return own
+
+
+@compiled
+def _finish(beam, models):  # type: ignore[no-untyped-def]
+    """The prefixes whose last word may end, with the ends of words, sentences and hotwords scored: see `search_prefixes`."""
+    trie, words, tokens = models.trie, models.words, models.tokens
+    room = beam.shape[0]
+    for b in range(beam.shape[0]):
+        node = beam[b].trie_node
+        if trie.on and trie.separator > 0 and node > 0:  # words of one spelling end there together
+            room += trie.word_first[node + 1] - trie.word_first[node]
+    scores = np.empty((room, 5))
+    nodes, last_words = np.empty(room, np.int32), np.empty(room, np.int32)
+    found, best, highest = 0, 0, -inf
+    for b in range(beam.shape[0]):
+        entry = beam[b]
+        node, acoustic = entry.trie_node, log_add(entry.blank, entry.plain)
+        value = acoustic + words.weight * entry.by_words + tokens.weight * entry.by_tokens + entry.bonus
+        if value > highest:
+            best, highest = entry.node, value
         begin, stop = NO_WORD, NO_WORD + 1
-        if tree.on and place[b] != 0:
-            at = place[b]
-            if separated and at > 0 and tree.word_first[at + 1] > tree.word_first[at]:
-                begin, stop = tree.word_first[at], tree.word_first[at + 1]
-            elif tree.closed:
+        if trie.on and node != 0:
+            if trie.separator > 0 and node > 0 and trie.word_first[node + 1] > trie.word_first[node]:
+                begin, stop = trie.word_first[node], trie.word_first[node + 1]
+            elif trie.closed:
                 continue
             else:
                 begin, stop = UNKNOWN_WORD, UNKNOWN_WORD + 1
         for i in range(begin, stop):
-            word = tree.word[i] if i >= 0 else i
-            word_log, state, gained = 0.0, word_state[b], bonus[b]
+            word = trie.word[i] if i >= 0 else i
+            word_log, state, bonus, token_log = 0.0, np.int64(entry.word_state), entry.bonus, 0.0
             if word != NO_WORD:
-                gained += insertion
+                bonus += models.word_score
                 if word == UNKNOWN_WORD:
-                    gained += tree.unknown
-                if has_words:
-                    word_log, state = gram_score(words, state, words.ids[word] if word >= 0 else 0)
-            letter_log = 0.0
-            if has_words:
-                word_log += gram_score(words, state, words.end)[0]
-            if has_letters:
-                letter_log = gram_score(letters, letter_state[b], letters.end)[0]
-            if phrases.on:
-                gained += phrases.end[phrase[b]]
-            acoustic = log_add(blank[b], plain[b])
-            final[found, 1] = acoustic
-            final[found, 2] = by_words[b] + word_log
-            final[found, 3] = by_letters[b] + letter_log
-            final[found, 4] = gained
-            final[found, 0] = acoustic + words.weight * final[found, 2] + letters.weight * final[found, 3] + gained
-            final_node[found], final_word[found] = node[b], word
+                    bonus += trie.unk_score
+                if words.ids.shape[0] > 0:
+                    word_log, state = ngram_score(words, state, words.ids[word] if word >= 0 else 0)
+            if words.ids.shape[0] > 0:
+                word_log += ngram_score(words, state, words.end)[0]
+            if tokens.ids.shape[0] > 0:
+                token_log = ngram_score(tokens, entry.token_state, tokens.end)[0]
+            if models.hotwords.on:
+                bonus += models.hotwords.end[entry.hotword_state]
+            row = scores[found]
+            row[1], row[2], row[3], row[4] = acoustic, entry.by_words + word_log, entry.by_tokens + token_log, bonus
+            row[0] = row[1] + words.weight * row[2] + tokens.weight * row[3] + bonus
+            nodes[found], last_words[found] = entry.node, word
             found += 1
-    ranks = np.argsort(-final[:found, 0], kind="mergesort")
-    # where a closed lexicon let no prefix end, the caller cuts the best one back to its last whole word
-    unfinished = 0
-    if found == 0:
-        highest = -inf
-        for b in range(count):
-            value = log_add(blank[b], plain[b]) + words.weight * by_words[b] + letters.weight * by_letters[b] + bonus[b]
-            if value > highest:
-                highest, unfinished = value, node[b]
-    prefixes = parent[:nodes], last[:nodes], word_at[:nodes], birth[:nodes]
-    return prefixes, final_node[ranks], final[ranks], final_word[ranks], unfinished
+    ranks = np.argsort(-scores[:found, 0], kind="mergesort")
+    return nodes[ranks], scores[ranks], last_words[ranks], best
 
 
-@njit(cache=True, nogil=True)
-def _in_beam(entry, following, node, last, word_at, label, word):  # type: ignore[no-untyped-def]
-    while entry >= 0:
-        if last[node[entry]] == label and word_at[node[entry]] == word:
-            return True
-        entry = following[entry]
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _grow(array, capacity):  # type: ignore[no-untyped-def]
-    grown = np.full(capacity, -1, array.dtype)
-    grown[: array.shape[0]] = array
-    return grown
-
-
-@njit(cache=True, nogil=True)
-def trace(parent, last, word_at, birth, node):  # type: ignore[no-untyped-def]
+@compiled
+def trace(nodes, node):  # type: ignore[no-untyped-def]
     """Labels of a prefix, the word that ended with each (or NO_WORD) and the frame that each was appended in."""
     length, at = 0, node
     while at > 0:
-        length, at = length + 1, parent[at]
-    labels, words, births = np.empty(length, np.int32), np.empty(length, np.int32), np.empty(length, np.int32)
+        length, at = length + 1, nodes[at].parent
+    labels, words, frames = np.empty(length, np.int32), np.empty(length, np.int32), np.empty(length, np.int32)
     at = node
     for i in range(length - 1, -1, -1):
-        labels[i], words[i], births[i] = last[at], word_at[at], birth[at]
-        at = parent[at]
-    return labels, words, births
+        labels[i], words[i], frames[i] = nodes[at].label, nodes[at].word, nodes[at].frame
+        at = nodes[at].parent
+    return labels, words, frames

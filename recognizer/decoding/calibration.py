@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recognizer.calibration import Calibration, Logistic
+from recognizer.config import Calibration, PlattScaling
 from recognizer.decoding.confidence import combine, log_odds
 from recognizer.errors import InputError
 
 PRIOR = 1.0  # strength of the pull of weights towards zero, in observations of log-odds 1
-STEPS = 100
+MAX_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ def fit_calibration(tokens: Sequence[Evidence], words: Sequence[Evidence] = ()) 
 
     Args:
         tokens, words: the evidence of each speaker or writer. The calibration errors reported are those of speakers or writers
-            that a fit has not seen: one half is judged by the fit of the other. Of a single one they are those of its own fit.
+            that a fit has not seen: one half is scored with the fit of the other. Of a single one they are those of its own fit.
 
     Raises:
         InputError: as :func:`fit_logistic`.
     """
+    with_words = [part for part in words if len(part.correct)]
     by_token = fit_logistic(Evidence.join(tokens))
-    heard = [part for part in words if len(part.correct)]
-    by_word = fit_logistic(Evidence.join(heard)) if heard else by_token
-    return Calibration(by_token, by_word, _held_out_error(tokens), _held_out_error(heard))
+    by_word = fit_logistic(Evidence.join(with_words)) if with_words else by_token
+    return Calibration(by_token, by_word, _held_out_error(tokens), _held_out_error(with_words))
 
 
 def _held_out_error(parts: Sequence[Evidence]) -> float:
@@ -69,11 +69,11 @@ def _held_out_error(parts: Sequence[Evidence]) -> float:
         halves = [Evidence.join(parts)] * 2
     if len(halves[0].correct) == 0:
         return 0.0
-    trusts = [combine(judged.posteriors, judged.peaks, fit_logistic(seen)) for judged, seen in zip(halves, halves[::-1], strict=True)]
-    return expected_calibration_error(np.concatenate(trusts), np.concatenate([half.correct for half in halves]))
+    confidences = [combine(half.posteriors, half.peaks, fit_logistic(other)) for half, other in zip(halves, halves[::-1], strict=True)]
+    return expected_calibration_error(np.concatenate(confidences), np.concatenate([half.correct for half in halves]))
 
 
-def fit_logistic(evidence: Evidence) -> Logistic:
+def fit_logistic(evidence: Evidence) -> PlattScaling:
     """Logistic regression by Newton's method (iteratively reweighted least squares).
 
     Weights are drawn towards zero by a Gaussian prior, and targets lie a little inside 0 and 1 as in Platt 1999, so that
@@ -97,7 +97,7 @@ def fit_logistic(evidence: Evidence) -> Logistic:
         weights = np.zeros(3)
         weights[used] = _newton(design[:, used], targets)
         if (weights[:2] >= 0).all():
-            return Logistic(*weights.tolist())
+            return PlattScaling(*weights.tolist())
         used.remove(int(weights[:2].argmin()))
 
 
@@ -105,24 +105,24 @@ def _newton(design: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Weights (K,) of the most likely regression of targets (N,) on a design (N, K) whose last column is constant."""
     prior = np.full(design.shape[1], PRIOR)
     prior[-1] = 1e-6  # the bias is free
+
+    def loss_of(weights: np.ndarray) -> float:
+        odds = design @ weights
+        return float((np.logaddexp(0, odds) - targets * odds).sum() + (prior * weights**2).sum() / 2)
+
     weights = np.zeros(design.shape[1])
-    loss = _loss(design, targets, weights, prior)
-    for _ in range(STEPS):
+    loss = loss_of(weights)
+    for _ in range(MAX_STEPS):
         predicted = 1 / (1 + np.exp(-design @ weights))
         gradient = design.T @ (predicted - targets) + prior * weights
         curvature = (design * (predicted * (1 - predicted))[:, None]).T @ design + np.diag(prior)
         step = np.linalg.solve(curvature, gradient)
-        while (reached := _loss(design, targets, weights - step, prior)) > loss and np.abs(step).max() > 1e-12:
+        while (reached := loss_of(weights - step)) > loss and np.abs(step).max() > 1e-12:
             step /= 2
         if reached > loss or np.abs(step).max() < 1e-10:
             break
         weights, loss = weights - step, reached
     return weights
-
-
-def _loss(design: np.ndarray, targets: np.ndarray, weights: np.ndarray, prior: np.ndarray) -> float:
-    odds = design @ weights
-    return float((np.logaddexp(0, odds) - targets * odds).sum() + (prior * weights**2).sum() / 2)
 
 
 def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) -> list[Bin]:
@@ -131,14 +131,14 @@ def reliability(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) ->
     Raises:
         InputError: arrays of unequal length, or a confidence outside 0..1.
     """
-    trusts, marks = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
-    if trusts.shape != marks.shape or trusts.ndim != 1:
-        raise InputError(f"{trusts.size} confidences for {marks.size} marks of what is correct")
-    if not ((trusts >= 0) & (trusts <= 1)).all():
+    values, marks = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    if values.shape != marks.shape or values.ndim != 1:
+        raise InputError(f"{values.size} confidences for {marks.size} marks of what is correct")
+    if not ((values >= 0) & (values <= 1)).all():
         raise InputError("confidences lie within 0..1")
-    places = np.minimum((trusts * bins).astype(np.int64), bins - 1)
+    places = np.minimum((values * bins).astype(np.int64), bins - 1)
     rows = ((n, places == n) for n in np.unique(places).tolist())
-    return [Bin(n / bins, (n + 1) / bins, int(inside.sum()), float(trusts[inside].mean()), float(marks[inside].mean())) for n, inside in rows]
+    return [Bin(n / bins, (n + 1) / bins, int(inside.sum()), float(values[inside].mean()), float(marks[inside].mean())) for n, inside in rows]
 
 
 def expected_calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = 10) -> float:

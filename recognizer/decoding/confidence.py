@@ -1,6 +1,6 @@
 """Confidence: how likely each symbol and each word of a decoding is right.
 
-Two pieces of evidence speak for a label of the best hypothesis: the share of the N-best list that keeps it (Evermann & Woodland
+Two kinds of evidence speak for a label of the best hypothesis: the share of the N-best list that keeps it (Evermann & Woodland
 2000 take it from a lattice), which knows what the language model knows, and the probability that the network itself gave the
 label where it was emitted.
 """
@@ -11,50 +11,37 @@ import math
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
+from numba import njit
 
-from recognizer.alphabet import Alphabet
-from recognizer.calibration import Calibration, Logistic
+from recognizer.config import PlattScaling
 from recognizer.decoding.alignment import Alignment
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import Span, split_words
 from recognizer.errors import InputError
+from recognizer.text.alphabet import Alphabet
 
-SMALLEST = 1e-4  # probabilities are kept so far from 0 and 1: neither a list of N nor a frame knows better
-
+MIN_PROBABILITY = 1e-4  # probabilities are kept so far from 0 and 1: neither a list of N nor a frame knows better
 DEPTH = 20  # hypotheses that posteriors are taken over, unless told otherwise
 
 NBest = Sequence[tuple[Sequence[Hashable], float]]  # labels (or words) of each hypothesis and its total score, best first
 
 
-def confidence(n_best: NBest, log_probs: np.ndarray, alignment: Alignment, calibration: Calibration | None = None) -> np.ndarray:
-    """Confidence (L,) of each label of the best hypothesis, 0..1.
+def confidence(n_best: NBest, peak: np.ndarray, scaling: PlattScaling | None = None) -> np.ndarray:
+    """Confidence (N,) of each label, or each word, of the best hypothesis, 0..1.
 
     Args:
-        n_best: hypotheses and their total scores (natural logarithms), the best first; one alone leaves the frames to speak.
-        log_probs: (T, V) they were decoded from.
-        alignment: of the best hypothesis with these log-probs.
-        calibration: None: posterior times peak, which ranks well and says too little where a language model helped.
+        n_best: labels or words of hypotheses (or whatever tells words apart) and their total scores (natural logarithms), the best
+            first; of one alone only the peaks count.
+        peak: (N,) of the labels (:func:`peaks`) or words (:func:`word_peaks`) of the best one.
+        scaling: None: posterior times peak, which ranks well and says too little where a language model helped.
 
     Raises:
-        InputError: no hypothesis, a best score that is not finite, or another number of labels in the alignment.
+        InputError: no hypothesis, a best score that is not finite, or another number of peaks.
     """
     share = posteriors(n_best)
-    if share.size != len(alignment.labels):
-        raise InputError(f"the best hypothesis has {share.size} labels, its alignment has {len(alignment.labels)}")
-    return combine(share, peaks(log_probs, alignment), calibration.tokens if calibration else None)
-
-
-def word_confidence(
-    n_best: NBest, log_probs: np.ndarray, alignment: Alignment, spans: Sequence[Span], calibration: Calibration | None = None
-) -> np.ndarray:
-    """Confidence (W,) of each word of the best hypothesis, as :func:`confidence`; its peak is that of its weakest label.
-
-    ``n_best`` holds words, or whatever tells words apart (their labels as tuples); ``spans`` are the labels of each word.
-    """
-    share = posteriors(n_best)
-    if share.size != len(spans):
-        raise InputError(f"the best hypothesis has {share.size} words, there are {len(spans)} spans")
-    return combine(share, word_peaks(peaks(log_probs, alignment), spans), calibration.words if calibration else None)
+    if share.shape != peak.shape:
+        raise InputError(f"the best hypothesis has {share.size} symbols or words, there are {peak.size} peaks")
+    return combine(share, peak, scaling)
 
 
 def find_words(alphabet: Alphabet, hypothesis: Hypothesis) -> tuple[Sequence[str], Sequence[Span]]:
@@ -66,25 +53,27 @@ def find_words(alphabet: Alphabet, hypothesis: Hypothesis) -> tuple[Sequence[str
     return ["".join(symbols[begin:end]) for begin, end in spans], spans
 
 
-def combine(share: np.ndarray, peak: np.ndarray, logistic: Logistic | None) -> np.ndarray:
-    """One probability (N,) from posteriors and peaks, each (N,); their product without a logistic regression."""
-    if logistic is None:
-        return share * peak
-    odds = logistic.bias + logistic.posterior * log_odds(share) + logistic.peak * log_odds(peak)
-    return 1.0 / (1.0 + np.exp(-odds))
+def combine(share: np.ndarray, peak: np.ndarray, scaling: PlattScaling | None) -> np.ndarray:
+    """One probability (N,) from posteriors and peaks, each (N,); their product without a scaling."""
+    combined: np.ndarray = share * peak
+    if scaling is not None:
+        combined = 1.0 / (1.0 + np.exp(-(scaling.bias + scaling.posterior * log_odds(share) + scaling.peak * log_odds(peak))))
+    return combined
 
 
 def log_odds(probabilities: np.ndarray) -> np.ndarray:
-    """``log(p / (1 - p))``, with p kept within ``SMALLEST`` and 1 - ``SMALLEST``."""
-    inside = np.clip(probabilities, SMALLEST, 1.0 - SMALLEST)
-    return np.log(inside) - np.log1p(-inside)
+    """``log(p / (1 - p))``, with p kept within ``MIN_PROBABILITY`` and 1 - ``MIN_PROBABILITY``."""
+    inside = np.clip(probabilities, MIN_PROBABILITY, 1.0 - MIN_PROBABILITY)
+    odds: np.ndarray = np.log(inside) - np.log1p(-inside)
+    return odds
 
 
 def peaks(log_probs: np.ndarray, alignment: Alignment) -> np.ndarray:
     """The highest probability (L,) of each label within its run of frames."""
     table = np.asarray(log_probs)
     runs = zip(alignment.labels, alignment.starts, alignment.stops, strict=True)
-    return np.exp(np.array([table[start:stop, label].max() for label, start, stop in runs], np.float64)).clip(0.0, 1.0)
+    best = np.array([table[start:stop, label].max() for label, start, stop in runs], np.float64)
+    return np.clip(np.exp(best), 0.0, 1.0)
 
 
 def word_peaks(peak: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
@@ -103,16 +92,69 @@ def posteriors(n_best: NBest) -> np.ndarray:
     if not n_best or not math.isfinite(n_best[0][1]):
         raise InputError("confidence needs at least one hypothesis, and a finite score of the best")
     numbers: dict[Hashable, int] = {}
-    codes = [_number(symbols, numbers) for symbols, _ in n_best]
+    codes = [_number_symbols(symbols, numbers) for symbols, _ in n_best]
     weights = np.exp(np.array([score for _, score in n_best]) - n_best[0][1])
     if len(codes) == 1 or codes[0].size == 0:
         return np.ones(codes[0].size)
-    from recognizer.decoding.confidence_kernel import kept_weight
-
     ends = np.cumsum([len(code) for code in codes[1:]])
     kept = weights[0] + kept_weight(codes[0], np.concatenate(codes[1:]), ends, weights[1:])
-    return np.minimum(kept / weights.sum(), 1.0)
+    share: np.ndarray = np.minimum(kept / weights.sum(), 1.0)
+    return share
 
 
-def _number(symbols: Iterable[Hashable], numbers: dict[Hashable, int]) -> np.ndarray:
+def _number_symbols(symbols: Iterable[Hashable], numbers: dict[Hashable, int]) -> np.ndarray:
     return np.array([numbers.setdefault(symbol, len(numbers)) for symbol in symbols], np.int64)
+
+
+@njit(cache=True, nogil=True)
+def kept_weight(best: np.ndarray, others: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weight (L,) of the hypotheses in which each symbol of ``best`` is matched.
+
+    Args:
+        best: (L,) symbols as numbers.
+        others: the other hypotheses, one after the other; ``ends``: where each of the N ends.
+        weights: (N,).
+    """
+    kept = np.zeros(best.size)
+    begin = 0
+    for n in range(ends.size):
+        other = others[begin : ends[n]]
+        begin = ends[n]
+        # Hypotheses of one list differ in few places: what they have in common at both ends is a match in some best alignment.
+        head, shorter = 0, min(best.size, other.size)
+        while head < shorter and best[head] == other[head]:
+            head += 1
+        tail = 0
+        while tail < shorter - head and best[best.size - 1 - tail] == other[other.size - 1 - tail]:
+            tail += 1
+        kept[:head] += weights[n]
+        kept[best.size - tail :] += weights[n]
+        _add_matches(best[head : best.size - tail], other[head : other.size - tail], weights[n], kept[head : best.size - tail])
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def _add_matches(best: np.ndarray, other: np.ndarray, weight: float, kept: np.ndarray) -> None:
+    """Add ``weight`` where an alignment with the fewest errors, and of those one with the most matches, has a match."""
+    rows, columns = best.size, other.size
+    if rows == 0 or columns == 0:
+        return
+    error = min(rows, columns) + 1  # outweighs all matches there can be, each of which is worth 1
+    cost = np.empty((rows + 1, columns + 1), np.int64)
+    cost[0, :] = np.arange(columns + 1) * error
+    for i in range(1, rows + 1):
+        cost[i, 0] = i * error
+        for j in range(1, columns + 1):
+            through = cost[i - 1, j - 1] + (-1 if best[i - 1] == other[j - 1] else error)
+            cost[i, j] = min(through, min(cost[i - 1, j], cost[i, j - 1]) + error)
+    i, j = rows, columns
+    while i > 0 and j > 0:
+        same = best[i - 1] == other[j - 1]
+        if cost[i, j] == cost[i - 1, j - 1] + (-1 if same else error):
+            i, j = i - 1, j - 1
+            if same:
+                kept[i] += weight
+        elif cost[i, j] == cost[i - 1, j] + error:
+            i -= 1
+        else:
+            j -= 1

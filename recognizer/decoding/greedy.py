@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from recognizer.decoding.emissions import check_log_probs
-from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.decoding.hypothesis import Hypothesis, check_log_probs
 from recognizer.errors import InputError
 
 
-def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
+def ctc_collapse(path: Sequence[int] | np.ndarray) -> list[int]:
     """Labels that a path of one label a frame stands for: merge repeats, then drop blanks (label 0).
 
     This is the map B of Graves et al. 2006, section 3.1: ``a a - a b b`` becomes ``a a b``.
@@ -24,7 +23,7 @@ def collapse(path: Sequence[int] | np.ndarray) -> list[int]:
         return []
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise InputError(f"a path is a sequence of labels >= 0, found shape {labels.shape} of {labels.dtype}")
-    return labels[_starts(labels)].tolist()
+    return list(labels[_starts(labels)].tolist())
 
 
 def greedy(log_probs: np.ndarray) -> Hypothesis:

@@ -1,4 +1,4 @@
-"""Hotwords: phrases that a decoder shall prefer, as an automaton over labels."""
+"""Hotwords: phrases that a decoder prefers, as an automaton over labels."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recognizer.alphabet import Alphabet
 from recognizer.errors import ConfigError, InputError
+from recognizer.text.alphabet import Alphabet
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,17 @@ class HotwordAutomaton:
     end: np.ndarray
 
     @property
-    def most(self) -> float:
+    def max_gain(self) -> float:
         """The largest gain of one label, or 0."""
         return max(0.0, float(self.gain.max(initial=0.0)))
+
+    def score(self, labels: Sequence[int] | np.ndarray) -> float:
+        """What the labels of a whole utterance gain, in nats."""
+        state, total = 0, 0.0
+        for label in labels:
+            total += float(self.gain[state, label])
+            state = int(self.target[state, label])
+        return total + float(self.end[state])
 
 
 def parse_hotword(text: str) -> tuple[str, float]:
@@ -65,70 +73,60 @@ def build_hotwords(
     Raises:
         InputError: the alphabet cannot spell a phrase.
     """
-    size = len(alphabet)
     separator = alphabet.encode(" ")[0] if alphabet.level == "characters" and " " in alphabet.symbols else 0
     ways: dict[tuple[int, ...], float] = {}
     for phrase, weight in phrases.items():
         for way in _spell(phrase, alphabet, spell):
             ways[way] = ways.get(way, 0.0) + weight
-    # a trie of the phrases; what a node holds is the most that its phrases have earned on the way to it
-    children: list[dict[int, int]] = [{}]
-    paths: list[tuple[int, ...]] = [()]
-    held, won = [0.0], [0.0]  # won: the weight of the phrase that is complete here
+    # a trie of the phrases: nodes by the labels that lead to them, the most that phrases have earned on the way, and what complete ones weigh
+    index: dict[tuple[int, ...], int] = {(): 0}
+    held, weights = [0.0], [0.0]
     for way, weight in ways.items():
-        node = 0
-        for depth, label in enumerate(way, start=1):
-            if label not in children[node]:
-                children[node][label] = len(children)
-                children.append({})
-                paths.append(way[:depth])
-                held.append(-np.inf)
-                won.append(0.0)
-            node = children[node][label]
+        for depth in range(1, len(way) + 1):
+            node = index.setdefault(way[:depth], len(index))
+            if node == len(held):
+                held.append(0.0)
+                weights.append(0.0)
             if depth < len(way):
                 held[node] = max(held[node], max(weight, 0.0) * depth / len(way))
-        won[node] = weight
-    dead = len(children)  # within a word that began no phrase
-    index = {path: node for node, path in enumerate(paths)}
+        weights[index[way]] = weight
+    paths, lost = list(index), len(index)  # lost: within a word that began no phrase
     # a complete phrase waits for the boundary that confirms it, holding its weight; between units it is confirmed at once
-    potential = [max(0.0 if h == -np.inf else h, w if separator else 0.0) for h, w in zip(held, won, strict=True)] + [0.0]
-    for node in sorted(range(1, dead), key=lambda node: len(paths[node])):  # what ends here may also begin another phrase
+    potential = [max(h, w if separator else 0.0) for h, w in zip(held, weights, strict=True)] + [0.0]
+    for node in sorted(range(1, lost), key=lambda node: len(paths[node])):  # what ends here may also begin another phrase
         inner = [i for i in range(1, len(paths[node])) if not separator or paths[node][i - 1] == separator]
         potential[node] = max([potential[node], *(potential[index[paths[node][i:]]] for i in inner if paths[node][i:] in index)])
-    target, gain = np.empty((dead + 1, size), np.int32), np.zeros((dead + 1, size))
-    target[:, 0] = np.arange(dead + 1)
-    for state in range(dead + 1):
-        path = paths[state] if state < dead else None
-        for label in range(1, size):
-            after, reward = _step(path, label, index, won, separator, dead)
+    target, gain, end = np.empty((lost + 1, len(alphabet)), np.int32), np.zeros((lost + 1, len(alphabet))), np.zeros(lost + 1)
+    target[:, 0] = np.arange(lost + 1)
+    for state in range(lost + 1):
+        path = paths[state] if state < lost else None
+        for label in range(1, len(alphabet)):
+            after, confirmed = _step(path, label, index, weights, separator, lost)
             target[state, label] = after
-            gain[state, label] = reward + potential[after] - potential[state]
-    # the end of the utterance confirms what a separator would
-    end = np.zeros(dead + 1)
-    for state in range(dead):
-        confirmed = _step(paths[state], separator, index, won, separator, dead)[1] if separator else 0.0
-        end[state] = confirmed - potential[state]
+            gain[state, label] = confirmed + potential[after] - potential[state]
+        if path is not None:  # the end of the utterance confirms what a separator would
+            end[state] = (_step(path, separator, index, weights, separator, lost)[1] if separator else 0.0) - potential[state]
     return HotwordAutomaton(target, gain, end)
 
 
 def _step(
-    path: tuple[int, ...] | None, label: int, index: Mapping[tuple[int, ...], int], won: Sequence[float], separator: int, dead: int
+    path: tuple[int, ...] | None, label: int, index: Mapping[tuple[int, ...], int], weights: Sequence[float], separator: int, lost: int
 ) -> tuple[int, float]:
     """State after a label, and the weight of phrases that it confirms."""
     if not separator:  # every place is a boundary: the longest end of what was matched that begins a phrase
         longer = (*(path or ()), label)
         starts = range(len(longer))
         after = next((index[longer[i:]] for i in starts if longer[i:] in index), 0)
-        return after, sum(won[index[longer[i:]]] for i in starts if longer[i:] in index)
+        return after, sum(weights[index[longer[i:]]] for i in starts if longer[i:] in index)
     if path is None:
-        return (0 if label == separator else dead), 0.0
+        return (0 if label == separator else lost), 0.0
     longer = (*path, label)
     begins = [0, *(i + 1 for i, symbol in enumerate(longer) if symbol == separator)]
-    after = next((index[longer[i:]] for i in begins if longer[i:] in index), dead)
+    after = next((index[longer[i:]] for i in begins if longer[i:] in index), lost)
     if label != separator:
         return after, 0.0
     confirmed = [i for i in [0, *(i + 1 for i, symbol in enumerate(path) if symbol == separator)] if path[i:] in index]
-    return after, sum(won[index[path[i:]]] for i in confirmed if path[i:])
+    return after, sum(weights[index[path[i:]]] for i in confirmed if path[i:])
 
 
 def _spell(phrase: str, alphabet: Alphabet, spell: Mapping[str, Sequence[tuple[str, ...]]] | None) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Bootstrap intervals of error rates: how much a rate would vary with other speakers or writers."""
+"""Bootstrap intervals of error rates and of their differences: how much these would vary with other speakers or writers."""
 
 from __future__ import annotations
 
@@ -18,11 +18,19 @@ BLOCK = 2**18  # indices drawn at a time, so that memory does not grow with the 
 
 @dataclass(frozen=True)
 class Interval:
-    """Ends of an interval (None where there is nothing to resample) and what was resampled."""
+    """95 % interval of a rate; without numbers where there are fewer than two things to resample, or no tokens.
+
+    Attributes:
+        low, high: its ends.
+        p: of a difference of rates, the two-sided probability of one as far from zero if there is none; at least 2 / (draws + 1).
+        resampled: whether whole groups or single items were drawn, and ``clusters``: how many of them there are.
+    """
 
     low: float | None
     high: float | None
+    p: float | None
     resampled: Resampled
+    clusters: int
 
 
 def bootstrap(
@@ -32,7 +40,7 @@ def bootstrap(
     draws: int = DRAWS,
     seed: int = SEED,
 ) -> Interval:
-    """95 % percentile interval of ``sum(errors) / sum(tokens)`` (Bisani & Ney 2004).
+    """Percentile interval of ``sum(errors) / sum(tokens)`` (Bisani & Ney 2004).
 
     Whole groups (speakers, writers) are drawn with replacement, because the items of one group err alike: drawing items
     would make the interval too narrow. An item whose group is None counts as a group of its own. With fewer than two
@@ -40,27 +48,26 @@ def bootstrap(
     itself uncertain and tends to be too narrow.
 
     Args:
-        errors: of each item, (N,).
+        errors: of each item, (N,), or the difference in errors of two recognizers.
         tokens: reference tokens of each item, (N,). A draw without any token is left out.
         groups: of each item.
         draws: number of resampled corpora.
         seed: the same seed gives the same interval.
-
-    Returns:
-        The interval; without ends if there is only one item, or no token at all.
     """
     if not len(errors) == len(tokens) == len(groups):
         raise ValueError(f"{len(errors)} errors, {len(tokens)} token counts and {len(groups)} groups do not pair up")
-    clusters, resampled = number_clusters(groups)
-    sums = [np.bincount(clusters, np.asarray(values, float)) for values in (errors, tokens)] if clusters.size else []
-    if not sums or sums[0].size < 2 or not sums[1].any():
-        return Interval(None, None, resampled)
-    rates = draw_rates(sums[0], sums[1], draws, np.random.default_rng(seed))
+    clusters, resampled = _number_clusters(groups)
+    sums = np.stack([np.bincount(clusters, np.asarray(values, float)) for values in (errors, tokens)])  # (2, C)
+    if sums.shape[1] < 2 or not sums[1].any():
+        return Interval(None, None, None, resampled, sums.shape[1])
+    rates = _draw_rates(sums, draws, np.random.default_rng(seed))
     low, high = np.quantile(rates, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return Interval(float(low), float(high), resampled)
+    beyond_zero = min(int((rates <= 0).sum()), int((rates >= 0).sum()))
+    p = min(1.0, 2 * (beyond_zero + 1) / (rates.size + 1))
+    return Interval(float(low), float(high), p, resampled, sums.shape[1])
 
 
-def number_clusters(groups: Sequence[str | None]) -> tuple[np.ndarray, Resampled]:
+def _number_clusters(groups: Sequence[str | None]) -> tuple[np.ndarray, Resampled]:
     """Cluster number of each item, (N,), and whether clusters are groups or items."""
     if len(set(groups) - {None}) < 2:
         return np.arange(len(groups)), "items"
@@ -69,15 +76,15 @@ def number_clusters(groups: Sequence[str | None]) -> tuple[np.ndarray, Resampled
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys]), "groups"
 
 
-def draw_rates(errors: np.ndarray, tokens: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """Rates of resampled corpora, at most (draws,), from sums per cluster (C,) each."""
-    size = errors.size
+def _draw_rates(sums: np.ndarray, draws: int, generator: np.random.Generator) -> np.ndarray:
+    """Rates of resampled corpora, at most (draws,), from errors and tokens of each cluster, (2, C)."""
+    size = sums.shape[1]
     rows = max(1, BLOCK // size)
     drawn = np.empty((2, draws))
     for start in range(0, draws, rows):
         stop = min(start + rows, draws)
         chosen = generator.integers(size, size=(stop - start, size), dtype=np.int32)
-        drawn[0, start:stop] = errors[chosen].sum(axis=1)
-        drawn[1, start:stop] = tokens[chosen].sum(axis=1)
-    drawn = drawn[:, drawn[1] > 0]
-    return drawn[0] / drawn[1]
+        for both, of_clusters in zip(drawn, sums, strict=True):
+            both[start:stop] = of_clusters[chosen].sum(axis=1)
+    rates: np.ndarray = drawn[0, drawn[1] > 0] / drawn[1, drawn[1] > 0]
+    return rates

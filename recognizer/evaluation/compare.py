@@ -1,58 +1,62 @@
-"""Comparison of two results on the same manifest: how far apart they are, and how far chance alone would put them."""
+"""Comparison of two recognizers on the same manifest: how far their error rates differ, and whether by more than chance."""
 
 from __future__ import annotations
 
-import argparse
-import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from recognizer.errors import ConfigError, InputError, ManifestError
-from recognizer.evaluation.bootstrap import COVERAGE, DRAWS, SEED, Resampled, draw_rates, number_clusters
-from recognizer.evaluation.edits import Counts, Edit
-from recognizer.evaluation.matched_pairs import FEW, STRETCH, MatchedPairs, cut_segments, matched_pairs
+from recognizer.errors import ConfigError, ManifestError
+from recognizer.evaluation.bootstrap import SEED, Interval, bootstrap
+from recognizer.evaluation.edits import INSERTION, KINDS, MATCH, Counts, Edit, characters
+from recognizer.evaluation.metrics import PLAIN, ScoredItem, align_items, escape_unprintable, percent, text_forms
 from recognizer.evaluation.protocols import Protocol, find_protocol
-from recognizer.evaluation.saved import Result, load_result
-from recognizer.evaluation.score import PLAIN, Scored
-from recognizer.evaluation.tokens import characters
-from recognizer.textforms import TEXT_FORM
+from recognizer.evaluation.results import SavedResults
 
-NAMED = 5  # ids that a refusal lists
+AGREED_TOKENS = 2  # tokens that both have right and that separate two segments (Gillick & Cox 1989; sc_stats of NIST's SCTK)
+FEW_SEGMENTS = 50  # below which the normal distribution is a rough guide
 FEW_CLUSTERS = 20  # groups below which percentiles of a bootstrap lie too close together
-APART = 20  # items most different that are kept, of each sign
+MAX_IDS = 5  # that a refusal lists
+MAX_ITEMS = 20  # that improved most, and that worsened most
 
 
 @dataclass(frozen=True)
-class Bootstrapped:
-    """A difference of rates under resampling of so many ``clusters``: its 95 % interval and two-sided p; None where there are too few."""
+class MatchedPairs:
+    """Outcome of the matched-pairs test.
 
-    low: float | None
-    high: float | None
+    Attributes:
+        segments: how many have an error; the test is about these.
+        mean: difference in errors a segment, second less first; None without segments.
+        statistic: mean by its standard error, about standard normal if the two are equally good; None without variance.
+        p: two-sided probability of a difference as large if the two are equally good; None without segments.
+    """
+
+    segments: int
+    mean: float | None
+    statistic: float | None
     p: float | None
-    resampled: Resampled
-    clusters: int
 
 
 @dataclass(frozen=True)
 class RateDifference:
-    """One error rate of both results. Differences are second less first, as shares: below zero the second is better."""
+    """One error rate of both. Differences are second less first, as shares: below zero the second is better."""
 
     name: str
     reference: int  # tokens
     first: Counts
     second: Counts
     difference: float | None
-    bootstrapped: Bootstrapped
+    bootstrapped: Interval
     matched: MatchedPairs
     by_segments: bool  # whether the matched pairs are segments of items rather than whole items
 
 
 @dataclass(frozen=True)
 class GroupDifference:
-    """Errors of one speaker or writer, of the finest tokens."""
+    """Errors of both on one speaker or writer, in the finest tokens."""
 
     group: str | None
     items: int
@@ -63,7 +67,7 @@ class GroupDifference:
 
 @dataclass(frozen=True)
 class ItemDifference:
-    """An item that one result has better; errors of the finest tokens."""
+    """An item with fewer errors by one of the two, in the finest tokens."""
 
     id: str
     group: str | None
@@ -76,11 +80,10 @@ class ItemDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that :func:`compare` found.
+    """What :func:`compare` found.
 
     Attributes:
-        first, second: names of the results.
-        protocol: by which both were counted.
+        first, second: names of the results; ``protocol``: by which both were counted.
         items: in each.
         better, worse: items with fewer and with more errors (of the finest tokens) in the second.
         rates: by name, the finest tokens first.
@@ -107,13 +110,13 @@ class Comparison:
         return record
 
 
-def compare(first: Result, second: Result, protocol: Protocol | None = None, seed: int = SEED) -> Comparison:
+def compare(first: SavedResults, second: SavedResults, protocol: Protocol | None = None, seed: int = SEED) -> Comparison:
     """Test whether two results on the same manifest differ.
 
-    Two tests with different faults: the matched-pairs test (:func:`~recognizer.evaluation.matched_pairs.matched_pairs`) sees
-    every segment but takes those of one speaker for independent; the paired bootstrap (Bisani & Ney 2004) draws whole
-    speakers or writers, and with few of them (below about 20) is too sure of itself. Segments are cut where tokens are
-    words or units; characters next to each other err together, so there a whole item is one segment.
+    Two tests with different faults: :func:`matched_pairs` uses every segment but takes those of one speaker for independent;
+    the paired bootstrap (Bisani & Ney 2004) draws whole speakers or writers, and with few of them (below about 20) finds
+    differences too easily. Segments are cut where tokens are words or units; characters next to each other err together, so
+    there a whole item is one segment.
 
     Args:
         first, second: what is compared.
@@ -126,65 +129,46 @@ def compare(first: Result, second: Result, protocol: Protocol | None = None, see
         InputError: a token that the protocol does not know.
     """
     rules = protocol or _common_protocol(first, second)
-    pairs = _pair(first, second)
-    rules.require(first.level, [str(a.meta[TEXT_FORM]) for a, _ in pairs if TEXT_FORM in a.meta])
-    groups = [a.group for a, _ in pairs]
-    rates: dict[str, RateDifference] = {}
-    finest: list[tuple[Counts, Counts]] = []
-    for name, tokenise in rules.rates.items():
-        segments = tokenise is not characters
-        counts, pieces = _count(pairs, rules, name, segments)
-        finest = finest or counts
-        rates[name] = _measure(name, counts, pieces, groups, segments, seed)
-    changes = [
+    pairs = _pair_items(first, second)
+    rules.require(first.level, text_forms([a for a, _ in pairs]))
+    compared = [_compare_rate(name, pairs, rules, seed) for name in rules.rates]
+    finest = compared[0][1]
+    groups: dict[str | None, list[tuple[Counts, Counts]]] = {}
+    for (a, _), both in zip(pairs, finest, strict=True):
+        groups.setdefault(a.group, []).append(both)
+    by_group = [
+        GroupDifference(group, len(own), sum(c.reference for c, _ in own), sum(c.errors for c, _ in own), sum(d.errors for _, d in own))
+        for group, own in groups.items()
+    ]
+    differing = [
         ItemDifference(a.id, a.group, a.reference, a.hypothesis, b.hypothesis, c.errors, d.errors)
         for (a, b), (c, d) in zip(pairs, finest, strict=True)
+        if c.errors != d.errors
     ]
-    ranked = sorted((c for c in changes if c.first != c.second), key=lambda c: (-abs(c.second - c.first), c.id))
-    improved, worsened = ([c for c in ranked if (c.second < c.first) is fewer] for fewer in (True, False))
-    return Comparison(
-        first.name, second.name, rules.name, len(pairs), len(improved), len(worsened), rates,
-        _gather(groups, finest), tuple(improved[:APART]), tuple(worsened[:APART]),
-    )  # fmt: skip
+    differing.sort(key=lambda d: (-abs(d.second - d.first), d.id))
+    improved, worsened = ([d for d in differing if (d.second < d.first) is fewer] for fewer in (True, False))
+    by_group.sort(key=lambda g: (-abs(g.second - g.first), g.group is None, g.group or ""))
+    rates = {rate.name: rate for rate, _ in compared}
+    kept = tuple(improved[:MAX_ITEMS]), tuple(worsened[:MAX_ITEMS])
+    return Comparison(first.name, second.name, rules.name, len(pairs), len(improved), len(worsened), rates, tuple(by_group), *kept)
 
 
-def paired_bootstrap(
-    differences: Sequence[int] | np.ndarray, tokens: Sequence[int] | np.ndarray, groups: Sequence[str | None], draws: int = DRAWS, seed: int = SEED
-) -> Bootstrapped:
-    """Interval and p of ``sum(differences) / sum(tokens)``, whole groups drawn as in :func:`~recognizer.evaluation.bootstrap.bootstrap`.
-
-    Args:
-        differences: in errors of each item, (N,), second less first.
-        tokens: reference tokens of each item, (N,).
-        groups: of each item.
-        draws, seed: as there. p cannot fall below 2 / (``draws`` + 1).
-    """
-    clusters, resampled = number_clusters(groups)
-    sums = [np.bincount(clusters, np.asarray(values, float)) for values in (differences, tokens)] if clusters.size else []
-    if not sums or sums[0].size < 2 or not sums[1].any():
-        return Bootstrapped(None, None, None, resampled, sums[0].size if sums else 0)
-    drawn = draw_rates(sums[0], sums[1], draws, np.random.default_rng(seed))
-    low, high = np.quantile(drawn, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    beyond = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))
-    return Bootstrapped(float(low), float(high), min(1.0, 2 * (beyond + 1) / (drawn.size + 1)), resampled, sums[0].size)
-
-
-def _common_protocol(first: Result, second: Result) -> Protocol:
+def _common_protocol(first: SavedResults, second: SavedResults) -> Protocol:
     if first.level != second.level:
         raise ConfigError(f"{first.name} has transcripts of {first.level}, {second.name} of {second.level}: they cannot be compared")
     if first.protocol != second.protocol:
-        names = " and ".join(f"{result.name} by {result.protocol or 'none'}" for result in (first, second))
+        names = " and ".join(f"{results.name} by {results.protocol or 'none'}" for results in (first, second))
         raise ConfigError(f"scored by different protocols ({names}); score one of them again, or name the protocol to count both by")
     return find_protocol(first.protocol) if first.protocol else PLAIN[first.level]
 
 
-def _pair(first: Result, second: Result) -> list[tuple[Scored, Scored]]:
+def _pair_items(first: SavedResults, second: SavedResults) -> list[tuple[ScoredItem, ScoredItem]]:
     """Items of both by id, in the order of the first."""
     for one, other in ((first, second), (second, first)):
         known = {item.id for item in other.items}
         missing = [item.id for item in one.items if item.id not in known]
         if missing:
-            listed = ", ".join(missing[:NAMED]) + (", ..." if len(missing) > NAMED else "")
+            listed = ", ".join(missing[:MAX_IDS]) + (", ..." if len(missing) > MAX_IDS else "")
             raise ManifestError(f"{other.name}: lacks {len(missing)} of the {len(one.items)} items of {one.name}: {listed}")
     by_id = {item.id: item for item in second.items}
     pairs = [(item, by_id[item.id]) for item in first.items]
@@ -195,46 +179,70 @@ def _pair(first: Result, second: Result) -> list[tuple[Scored, Scored]]:
     return pairs
 
 
-def _count(
-    pairs: Sequence[tuple[Scored, Scored]], rules: Protocol, rate: str, segments: bool
-) -> tuple[list[tuple[Counts, Counts]], list[tuple[int, int]]]:
-    """Counts of both for each item, and their errors for each segment with an error."""
+def _compare_rate(
+    name: str, pairs: Sequence[tuple[ScoredItem, ScoredItem]], rules: Protocol, seed: int
+) -> tuple[RateDifference, list[tuple[Counts, Counts]]]:
+    """One error rate of both, and the counts of both for each item."""
+    by_segments = rules.rates[name] is not characters
     counts: list[tuple[Counts, Counts]] = []
-    pieces: list[tuple[int, int]] = []
-    for a, b in pairs:
-        try:
-            edits: tuple[list[Edit], list[Edit]] = rules.align(a.reference, a.hypothesis, rate), rules.align(b.reference, b.hypothesis, rate)
-        except InputError as error:
-            raise InputError(f"{a.id}: {error}") from None
+    segments: list[tuple[int, int]] = []
+    for edits in zip(*(align_items([pair[side] for pair in pairs], rules, name) for side in (0, 1)), strict=True):
         both = Counts.of(edits[0]), Counts.of(edits[1])
         counts.append(both)
-        if segments:
-            pieces += cut_segments(*edits)
-        elif both[0].errors or both[1].errors:
-            pieces.append((both[0].errors, both[1].errors))
-    return counts, pieces
-
-
-def _measure(
-    name: str, counts: Sequence[tuple[Counts, Counts]], pieces: Sequence[tuple[int, int]], groups: Sequence[str | None], segments: bool, seed: int
-) -> RateDifference:
-    first, second = (sum((both[n] for both in counts), Counts()) for n in range(2))
+        segments += cut_segments(*edits) if by_segments else [(both[0].errors, both[1].errors)]
+    matched = matched_pairs([b - a for a, b in segments if a or b])
+    first, second = (sum((both[side] for both in counts), Counts()) for side in (0, 1))
     changes = [b.errors - a.errors for a, b in counts]
     difference = sum(changes) / first.reference if first.reference else None
-    bootstrapped = paired_bootstrap(changes, [a.reference for a, _ in counts], groups, seed=seed)
-    matched = matched_pairs([b - a for a, b in pieces])
-    return RateDifference(name, first.reference, first, second, difference, bootstrapped, matched, segments)
+    bootstrapped = bootstrap(changes, [a.reference for a, _ in counts], [a.group for a, _ in pairs], seed=seed)
+    return RateDifference(name, first.reference, first, second, difference, bootstrapped, matched, by_segments), counts
 
 
-def _gather(groups: Sequence[str | None], counts: Sequence[tuple[Counts, Counts]]) -> tuple[GroupDifference, ...]:
-    members: dict[str | None, list[tuple[Counts, Counts]]] = {}
-    for group, both in zip(groups, counts, strict=True):
-        members.setdefault(group, []).append(both)
-    found = [
-        GroupDifference(group, len(both), sum(a.reference for a, _ in both), sum(a.errors for a, _ in both), sum(b.errors for _, b in both))
-        for group, both in members.items()
-    ]
-    return tuple(sorted(found, key=lambda g: (-abs(g.second - g.first), g.group is None, g.group or "")))
+def matched_pairs(differences: Sequence[int] | np.ndarray) -> MatchedPairs:
+    """The test of Gillick & Cox (1989, equations 6 to 9) on differences in errors (N,), one a segment.
+
+    Segments are taken to err independently of each other, which those of one speaker or writer do only nearly. Where all
+    segments differ alike there is no variance, and p is that of the sign test.
+    """
+    values = np.asarray(differences, np.float64)
+    if values.size == 0:
+        return MatchedPairs(0, None, None, None)
+    mean = float(values.mean())
+    if not values.any():
+        return MatchedPairs(values.size, 0.0, 0.0, 1.0)
+    if (values == values[0]).all():
+        return MatchedPairs(values.size, mean, None, 0.5 ** (values.size - 1))
+    statistic = mean / math.sqrt(values.var(ddof=1) / values.size)
+    return MatchedPairs(values.size, mean, statistic, math.erfc(abs(statistic) / math.sqrt(2)))
+
+
+def cut_segments(first: Sequence[Edit], second: Sequence[Edit], agreed: int = AGREED_TOKENS) -> list[tuple[int, int]]:
+    """Errors of two alignments with one reference, (first, second) for each segment with an error.
+
+    Segments are separated by at least ``agreed`` reference tokens in a row that both have right, with nothing inserted between
+    them, and by the ends of the item: an error of the one is not due to an error of the other across such a gap.
+
+    Raises:
+        ValueError: the alignments are not with the same reference.
+    """
+    errors = [_place_errors(edits) for edits in (first, second)]
+    if errors[0].shape != errors[1].shape:
+        raise ValueError(f"alignments with {errors[0].size // 2} and {errors[1].size // 2} reference tokens")
+    wrong = np.flatnonzero(errors[0] | errors[1])
+    if wrong.size == 0:
+        return []
+    # reference tokens stand at odd places; so many lie between two places with an error
+    between = wrong[1:] // 2 - (wrong[:-1] + 1) // 2
+    cuts = np.flatnonzero(between >= agreed) + 1
+    return [(int(errors[0][part].sum()), int(errors[1][part].sum())) for part in np.split(wrong, cuts)]
+
+
+def _place_errors(edits: Sequence[Edit]) -> np.ndarray:
+    """Errors at each place (2N + 1,) of a reference: gap, token, gap, token ... gap; gaps count insertions."""
+    kinds = np.array([KINDS.index(edit.kind) for edit in edits], np.int64)
+    tokens = np.cumsum(kinds != INSERTION)  # of the reference, up to and with this edit
+    places = np.where(kinds == INSERTION, 2 * tokens, 2 * tokens - 1)
+    return np.bincount(places[kinds != MATCH], minlength=2 * int(tokens[-1] if tokens.size else 0) + 1)
 
 
 def render_comparison(comparison: Comparison, limit: int = 5) -> str:
@@ -248,53 +256,29 @@ def render_comparison(comparison: Comparison, limit: int = 5) -> str:
         lines += ["", f"Groups that differ most in errors ({min(limit, len(comparison.groups))} of {len(comparison.groups)})"]
         lines += [f"  {g.group or '(none)'}  A {g.first}  B {g.second}  of {g.reference} tokens" for g in comparison.groups[:limit]]
     for title, items in (("improved", comparison.improved), ("worsened", comparison.worsened)):
-        if items:
-            lines += ["", f"Items most {title} by B"]
+        lines += ["", f"Items most {title} by B"] if items else []
         for item in items[:limit]:
             lines.append(f"  {item.id}  A {item.first}  B {item.second} errors")
-            lines += [f"    {label} {_show(text)}" for label, text in _texts(item)]
+            texts = (("ref", item.reference), ("  A", item.first_hypothesis), ("  B", item.second_hypothesis))
+            lines += [f"    {label} {escape_unprintable(text)}" for label, text in texts]
     return "\n".join(lines)
 
 
-def _render_rate(rate: RateDifference) -> list[str]:
-    values = [f"{name} {_percent(c.rate)} ({c.errors}/{c.reference})" for name, c in (("A", rate.first), ("B", rate.second))]
-    lines = [f"{rate.name}  {'  '.join(values)}  B - A {_points(rate.difference)} points"]
+def _render_rate(rate: RateDifference) -> Iterator[str]:
+    def points(share: float | None) -> str:
+        return "-" if share is None else f"{100 * share:+.2f}"
+
+    def probability(p: float) -> str:
+        return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+    values = [f"{name} {percent(c.rate, 2)} ({c.errors}/{c.reference})" for name, c in (("A", rate.first), ("B", rate.second))]
+    yield f"{rate.name}  {'  '.join(values)}  B - A {points(rate.difference)} points"
     drawn, matched = rate.bootstrapped, rate.matched
     if drawn.p is not None:
-        caution = "; so few make it too sure" if drawn.clusters < FEW_CLUSTERS else ""
-        interval = f"[{_points(drawn.low)}, {_points(drawn.high)}]"
-        lines.append(f"  paired bootstrap of {drawn.clusters} {drawn.resampled}: {interval}, p {_probability(drawn.p)}{caution}")
+        caution = "; with so few, p is too small" if drawn.clusters < FEW_CLUSTERS else ""
+        interval = f"[{points(drawn.low)}, {points(drawn.high)}]"
+        yield f"  paired bootstrap of {drawn.clusters} {drawn.resampled}: {interval}, p {probability(drawn.p)}{caution}"
     if matched.p is not None:
-        parts = f"segments with an error, parted by {STRETCH} agreed tokens" if rate.by_segments else "items with an error"
-        caution = f"; fewer than {FEW}, so a rough guide" if matched.segments < FEW else ""
-        lines.append(f"  matched pairs: {matched.segments} {parts}, p {_probability(matched.p)}{caution}")
-    return lines
-
-
-def _texts(item: ItemDifference) -> list[tuple[str, str]]:
-    return [("ref", item.reference), ("  A", item.first_hypothesis), ("  B", item.second_hypothesis)]
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
-
-
-def _points(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:+.2f}"
-
-
-def _probability(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _show(text: str) -> str:
-    """Text that a terminal cannot take for commands."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def compare_results(options: argparse.Namespace) -> int:
-    """Carry out the command."""
-    name = getattr(options, "protocol", None)
-    comparison = compare(load_result(options.first), load_result(options.second), find_protocol(name) if name else None)
-    print(json.dumps(comparison.to_json(), ensure_ascii=False, indent=1) if options.json else render_comparison(comparison))
-    return 0
+        parts = f"segments with an error, separated by {AGREED_TOKENS} agreed tokens" if rate.by_segments else "items with an error"
+        caution = f"; fewer than {FEW_SEGMENTS}, so a rough guide" if matched.segments < FEW_SEGMENTS else ""
+        yield f"  matched pairs: {matched.segments} {parts}, p {probability(matched.p)}{caution}"

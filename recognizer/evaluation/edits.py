@@ -1,4 +1,7 @@
-"""Edits: the fewest changes that turn a reference into a hypothesis, and how many there are of each kind."""
+"""Alignment of a reference with a hypothesis by the fewest edits, and counts of the edits of each kind.
+
+Where only the number of errors is wanted, `editdistance` counts them; it gives no alignment, so that is done here.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,24 @@ import editdistance
 import numpy as np
 from numba import njit
 
+from recognizer.text.alphabet import split
+
+
+def characters(text: str) -> list[str]:
+    """Characters of the NFC form, spaces included; a letter and its combining accent count as one where Unicode has the pair."""
+    return split(text, "characters")
+
+
+def words(text: str) -> list[str]:
+    """The words of the NFC form, as white space separates them; punctuation stays with its word."""
+    return "".join(characters(text)).split()
+
+
+def units(transcript: str | Sequence[str]) -> list[str]:
+    """The units (phones, say) of a spaced string or of a sequence, exactly as they are spelled."""
+    return split(transcript, "units")
+
+
 Kind = Literal["match", "substitution", "insertion", "deletion"]
 
 KINDS: tuple[Kind, ...] = ("match", "substitution", "deletion", "insertion")
@@ -20,7 +41,7 @@ MATCH, SUBSTITUTION, DELETION, INSERTION = range(4)  # positions in KINDS
 class Edit(NamedTuple):
     """One step of an alignment.
 
-    An insertion has no reference token and a deletion no hypothesis token; nor has a match of an optional token left out.
+    An insertion has no reference token; a deletion, and the match of an optional token that was left out, no hypothesis token.
     """
 
     kind: Kind
@@ -30,7 +51,7 @@ class Edit(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """How many steps of each kind; counts of several items add up with ``+`` and ``sum(..., Counts())``."""
+    """How many edits of each kind; counts of several items add up with ``+`` and ``sum(..., Counts())``."""
 
     matches: int = 0
     substitutions: int = 0
@@ -39,12 +60,11 @@ class Counts:
 
     @classmethod
     def of(cls, edits: Iterable[Edit]) -> Counts:
-        """Count the steps of an alignment."""
+        """Count the edits of an alignment."""
         found = Counter(edit.kind for edit in edits)
         return cls(*(found[kind] for kind in KINDS))
 
     def __add__(self, other: Counts) -> Counts:
-        """Add kind by kind."""
         return Counts(
             self.matches + other.matches,
             self.substitutions + other.substitutions,
@@ -71,10 +91,10 @@ class Counts:
 def align(reference: Sequence[str], hypothesis: Sequence[str], optional: Container[str] = ()) -> list[Edit]:
     """The alignment with the fewest errors (Levenshtein 1966), in order.
 
-    Of the alignments with the fewest errors it is one with the most matches, so that the counts of each kind depend on
-    the two sequences alone: ``ab`` for ``ba`` is a match, a deletion and an insertion, not two substitutions, as the
-    weights of NIST sclite have it too. Where several still remain, read from the end: a match or substitution goes before a
-    deletion, and a deletion before an insertion. Memory: a byte for every pair of a reference and a hypothesis token.
+    Of the alignments with the fewest errors it is one with the most matches, so that the counts of each kind depend on the
+    two sequences alone: ``ab`` for ``ba`` is a match, a deletion and an insertion, not two substitutions, as with the weights
+    of NIST sclite. Ties that remain are broken from the end: a match or substitution before a deletion before an insertion.
+    Memory: a byte for every pair of a reference and a hypothesis token.
 
     Args:
         reference, hypothesis: tokens, (N,) and (M,).
@@ -89,33 +109,28 @@ def align(reference: Sequence[str], hypothesis: Sequence[str], optional: Contain
     weights = (0, 4, 3, 3, 2) if free.any() else (-1, error, error, error, 0)
     expected, found = iter(reference), iter(hypothesis)
     edits = []
-    for step in _steps(codes[0], codes[1], free, *weights).tolist():
+    for step in _find_steps(codes[0], codes[1], free, *weights).tolist():
         edit = Edit(KINDS[step], None if step == INSERTION else next(expected), None if step == DELETION else next(found))
         edits.append(edit._replace(kind="match") if step == DELETION and edit.reference in optional else edit)
     return edits
 
 
-def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
-    """Number of errors without the alignment; tokens may be strings or labels."""
-    return editdistance.eval(reference, hypothesis)
-
-
 def error_rate(pairs: Iterable[tuple[Sequence[Hashable], Sequence[Hashable]]]) -> float | None:
-    """Errors per reference token over pairs of reference and hypothesis; None without reference tokens."""
+    """Errors per reference token over pairs of reference and hypothesis (strings or labels); None without reference tokens."""
     errors = tokens = 0
     for reference, hypothesis in pairs:
-        errors += distance(reference, hypothesis)
+        errors += editdistance.eval(reference, hypothesis)
         tokens += len(reference)
     return errors / tokens if tokens else None
 
 
 @njit(cache=True)
-def _steps(
+def _find_steps(
     reference: np.ndarray, hypothesis: np.ndarray, free: np.ndarray, match: int, substitution: int, insertion: int, deletion: int, omission: int
 ) -> np.ndarray:
-    """Kinds of the steps of the lightest alignment of codes (N,) and (M,), as positions in ``KINDS``.
+    """Steps of the alignment of least weight of codes (N,) and (M,), as positions in ``KINDS``.
 
-    ``free`` (N,) says which deletions weigh as ``omission``; the other weights are those of the kinds.
+    ``free`` (N,) says which deletions weigh ``omission``; the other weights are those of the kinds.
     """
     rows, columns = reference.size, hypothesis.size
     cost = np.arange(columns + 1) * insertion  # (M + 1,); entries right of j still belong to the row above

@@ -1,7 +1,7 @@
 """Protocols: the published ways of counting errors on TIMIT and IAM, by name.
 
-The same output scored by two of them differs by points, so a protocol is named, and its fingerprint printed, with every
-score: a hash of what it does to a fixed sample, and how many reference tokens it counted.
+Scored by two of them, the same output differs by points. So a score names its protocol and prints its fingerprint: a hash of
+what it does to a fixed sample, and how many reference tokens it counted.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from recognizer.alphabet import Level
 from recognizer.errors import ConfigError, InputError, ManifestError, nearest
-from recognizer.evaluation.edits import Edit, align
-from recognizer.evaluation.tokens import characters, units, words
-from recognizer.phones import PHONES_39, PHONES_48, PHONES_61, SILENCE, fold_phones
-from recognizer.textforms import join_contractions
+from recognizer.evaluation.edits import Counts, Edit, align, characters, units, words
+from recognizer.text.alphabet import Level
+from recognizer.text.normalize import join_contractions
+from recognizer.text.phones import PHONES_39, PHONES_48, PHONES_61, SILENCE, fold_phones
 
 
 @dataclass(frozen=True)
-class Published:
-    """What a published set counts to under a protocol."""
+class PublishedSet:
+    """A published set of items and its counts under a protocol."""
 
     name: str
     items: int
@@ -36,7 +35,7 @@ class Protocol:
 
     Attributes:
         name: as on the command line.
-        rules: what it does, in words, and who uses it.
+        rules: what it does and who uses it, one line.
         level: of the transcripts it takes.
         rates: by name of the error rate, what makes tokens of a reference or hypothesis; the finest tokens first.
         optional: reference tokens whose deletion is no error (they count as found).
@@ -50,9 +49,9 @@ class Protocol:
     rates: Mapping[str, Callable[[str], list[str]]]
     optional: frozenset[str] = frozenset()
     forms: frozenset[str] = frozenset()
-    published: tuple[Published, ...] = ()
+    published: tuple[PublishedSet, ...] = ()
 
-    def tokenise(self, transcript: str, rate: str | None = None) -> list[str]:
+    def tokenize(self, transcript: str, rate: str | None = None) -> list[str]:
         """The tokens of a reference or hypothesis for one of the ``rates`` (by default the first).
 
         Raises:
@@ -62,12 +61,12 @@ class Protocol:
 
     def align(self, reference: str, hypothesis: str, rate: str | None = None) -> list[Edit]:
         """The best alignment of two transcripts for one of the ``rates`` (by default the first)."""
-        return align(self.tokenise(reference, rate), self.tokenise(hypothesis, rate), self.optional)
+        return align(self.tokenize(reference, rate), self.tokenize(hypothesis, rate), self.optional)
 
     @property
     def version(self) -> str:
         """Eight hexadecimal digits that change with anything the protocol does to a sample of all phones or marks."""
-        tokens = {rate: self.tokenise(_SAMPLES[self.level], rate) for rate in self.rates}
+        tokens = {rate: self.tokenize(_SAMPLES[self.level], rate) for rate in self.rates}
         described = [self.level, tokens, sorted(self.optional)]
         return hashlib.sha256(json.dumps(described, ensure_ascii=True).encode()).hexdigest()[:8]
 
@@ -87,8 +86,8 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Applied:
-    """A protocol as it was applied: what says whether two scores can stand side by side."""
+class AppliedProtocol:
+    """How a protocol was applied: two scores can be compared if these records agree."""
 
     name: str
     version: str
@@ -97,7 +96,7 @@ class Applied:
     tokens: dict[str, int]  # reference tokens by name of the error rate
     forms: tuple[str, ...]  # of the text, as far as the manifest says
     published: str | None  # the set whose published counts these are
-    expected: tuple[Published, ...]  # all sets that have published counts
+    expected: tuple[PublishedSet, ...]  # all sets that have published counts
     per_item: dict[str, float | None]  # mean of the rates of single items, by name; items without reference tokens left out
 
     @property
@@ -118,14 +117,16 @@ class Applied:
         return f"NOT the counts of a published set ({known})"
 
 
-def describe_application(
-    protocol: Protocol, items: int, tokens: dict[str, int], forms: Sequence[str], per_item: dict[str, float | None]
-) -> Applied:
-    """The record of a protocol applied to so many items and reference tokens."""
-    finest = next(iter(tokens.values()))
-    matched = next((p.name for p in protocol.published if (p.items, p.tokens) == (items, finest)), None)
-    return Applied(
-        protocol.name, protocol.version, protocol.rules, items, tokens, tuple(sorted(set(forms))), matched, protocol.published, per_item
+def describe_application(protocol: Protocol, counts: Mapping[str, Sequence[Counts]], forms: Sequence[str]) -> AppliedProtocol:
+    """The record of a protocol applied to items: their counts by name of the error rate, and the forms of their texts."""
+    tokens = {name: sum(c.reference for c in items) for name, items in counts.items()}
+    finest = next(iter(counts))
+    items = len(counts[finest])
+    published = next((p.name for p in protocol.published if (p.items, p.tokens) == (items, tokens[finest])), None)
+    rates = {name: [rate for c in of_items if (rate := c.rate) is not None] for name, of_items in counts.items()}
+    means = {name: sum(of_items) / len(of_items) if of_items else None for name, of_items in rates.items()}
+    return AppliedProtocol(
+        protocol.name, protocol.version, protocol.rules, items, tokens, tuple(sorted(set(forms))), published, protocol.published, means
     )
 
 
@@ -160,10 +161,10 @@ def _spread(marks: str) -> Callable[[str], list[str]]:
     """Words, with each of the marks a word of its own."""
     pattern = re.compile(f"([{re.escape(marks)}])")
 
-    def tokenise(text: str) -> list[str]:
+    def tokenize(text: str) -> list[str]:
         return words(pattern.sub(r" \1 ", text))
 
-    return tokenise
+    return tokenize
 
 
 _KALDI_MARKS = "!(),.?;:'-\""
@@ -175,7 +176,7 @@ _SAMPLES: dict[Level, str] = {
     + " ".join(f"a{mark}b" for mark in map(chr, range(33, 127)))
     + " — € ° £ “x”",
 }
-_CORE = (Published("TIMIT core test", 192, 7215), Published("TIMIT development set", 400, 15057))
+_CORE = (PublishedSet("TIMIT core test", 192, 7215), PublishedSet("TIMIT development set", 400, 15057))
 
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p

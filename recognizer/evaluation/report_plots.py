@@ -1,151 +1,280 @@
-"""Plots of a report as inline SVG: intervals, confusions, rates by length, calibration."""
+"""The items of a report: their log-probs as inline SVG, their recordings and images as data that the page itself holds."""
 
 from __future__ import annotations
 
+import base64
+import html
+import io
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from recognizer.decoding.calibration import Bin
-from recognizer.evaluation.edits import Edit
-from recognizer.evaluation.report_markup import Html, element, join, name_token, percent, shorten
+import numpy as np
+import soundfile
+from PIL import Image
 
-WIDTH, HEIGHT = 420, 250  # of a plot; small enough that its letters can be read on a phone
-LEFT, RIGHT, TOP, BOTTOM = 46, 16, 26, 52  # margins
-CELL = 16  # of a confusion matrix
-SHOWN = 30  # symbols of a confusion matrix
+from recognizer.audio.io import audio_seconds, load_audio
+from recognizer.config import Modality
+from recognizer.decoding.timing import FrameTimes
+from recognizer.evaluation.report_data import name_token, shorten, spell
+from recognizer.image.io import load_image
+from recognizer.strokes.io import load_trace
 
-Ends = tuple[float | None, float | None]
+if TYPE_CHECKING:
+    from recognizer.inference.runner import Emission
+
+GUTTER = 44  # pixels left of the first frame, for names; the image of a line leaves as many
+NAMES_HEIGHT, CURVES_HEIGHT, WAVE_HEIGHT, ROW_HEIGHT = 30, 90, 56, 10  # pixels of the parts of a plot of log-probs
+MAX_LABELS = 24  # rows of the map of log-probs
+LOG_PROB_FLOOR = -8.0  # natural log-prob at which the map is blank
+MIN_LABEL_PROB = 0.1  # that a label must reach to have a curve and a row
+MIN_DRAWN_PROB = 0.02  # below which a curve is not drawn
+HUES = (210, 20, 145, 280, 355, 185, 325, 40)  # of the colors of labels, degrees
+FRAME_WIDTH, MAX_WAVE_WIDTH = 7.0, 4_000.0  # pixels of a frame, so that close spikes can be told apart; of a recording at most
+SAMPLE_RATE, MAX_SECONDS = 16_000, 30.0  # of an embedded recording
+IMAGE_HEIGHT, IMAGE_WIDTH, WEBP_QUALITY = 120, 2_000, 60  # of an embedded image at most
 
 
-def draw_interval(rate: float | None, ends: Ends, overall: float | None, top: float) -> Html:
-    """A bar from 0 to the rate with its interval, and a line at the rate of all items; ``top`` is where the scale ends."""
-    if rate is None:
-        return Html()
-    width, scale = 150, 150 / top
-    marks = [element("rect", x=0, y=4, width=min(rate, top) * scale, height=8, class_="bar")]
-    low, high = ends
-    if low is not None and high is not None:
-        left, right = min(low, top) * scale, min(high, top) * scale
-        marks.append(element("path", d=f"M{left:.1f} 8H{right:.1f}M{left:.1f} 4v8M{right:.1f} 4v8", class_="whisker"))
-    if overall is not None:
-        marks.append(element("path", d=f"M{overall * scale:.1f} 0v16", class_="all"))
-    return element("svg", *marks, viewBox=f"-1 0 {width + 2} 16", width=width, height=16, aria_hidden="true")
+class Html(str):
+    """Markup, which the template leaves as it is. Every other string is text and is escaped wherever it is put into markup."""
+
+    def __html__(self) -> str:
+        return self
 
 
-def draw_confusions(edits: Mapping[Edit, int]) -> tuple[Html, list[str]]:
-    """Heat map of what became of the symbols with the most errors, and these symbols.
+def element(name: str, *children: object, **attributes: object) -> Html:
+    """An element of HTML or SVG; ``_`` in names of attributes stands for ``-``, fractions are rounded to a tenth."""
+    parts = [name]
+    for key, value in attributes.items():
+        written = f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+        parts.append(f'{key.rstrip("_").replace("_", "-")}="{html.escape(spell(written))}"')
+    inner = "".join(child if isinstance(child, Html) else html.escape(spell(str(child))) for child in children)
+    return Html(f"<{' '.join(parts)}>{inner}</{name}>")
 
-    Rows are references, the last of them nothing (insertions); columns hypotheses, the last nothing (deletions). The shade of
-    a cell is its share of its row's symbol.
+
+def _text(content: str, x: float, y: float, anchor: str = "middle", kind: str = "tick", **attributes: object) -> Html:
+    return element("text", content, x=x, y=y, text_anchor=anchor, class_=kind, **attributes)
+
+
+def _path(d: str, kind: str, *children: object, **attributes: object) -> Html:
+    return element("path", *children, d=d, class_=kind, **attributes)
+
+
+class Scale(NamedTuple):
+    """How seconds or pixels of a source become pixels of the page: ``x = GUTTER + factor * place``; ``width`` is that of the whole source."""
+
+    factor: float
+    width: float
+
+
+def draw_log_probs(
+    log_probs: np.ndarray, times: FrameTimes, symbols: Sequence[str], scale: Scale, samples: np.ndarray | None = None
+) -> Html:
+    """Probabilities of the labels over time with the spikes named (Graves et al. 2006, figure 1), and below them a map of the log-probs.
+
+    Args:
+        log_probs: (T, V), label 0 the blank.
+        times: of its frames.
+        symbols: label n writes ``symbols[n - 1]``.
+        scale: of the picture.
+        samples: (N,) of a recording, for a waveform and a time axis below.
     """
-    involved: Counter[str] = Counter()
-    for edit, count in edits.items():
-        if edit.kind != "match":
-            involved.update({token: count for token in (edit.reference, edit.hypothesis) if token is not None})
-    symbols = sorted(sorted(involved, key=lambda s: (-involved[s], s))[:SHOWN], key=lambda s: (s.casefold(), s))
-    places = {symbol: n for n, symbol in enumerate(symbols)}
-    cells: Counter[tuple[int, int]] = Counter()
-    totals: Counter[int] = Counter()
-    for edit, count in edits.items():
-        row = len(symbols) if edit.reference is None else places.get(edit.reference)
-        column = len(symbols) if edit.hypothesis is None else places.get(edit.hypothesis)
-        if row is not None:
-            totals[row] += count
-            if column is not None and (edit.kind != "match" or edit.hypothesis is not None):
-                cells[row, column] += count
-    names = [name_token(symbol, 8) for symbol in symbols]
-    longest = max(map(len, names), default=1)
-    margin = 16 + 8 * longest
+    edges = GUTTER + scale.factor * (times.offset + times.step * np.arange(len(log_probs) + 1))  # (T + 1,)
+    inside = int((edges[:-1] < GUTTER + scale.width).sum())
+    log_probs, edges = log_probs[:inside], edges[: inside + 1]
+    best = log_probs.argmax(1)
+    starts = np.flatnonzero(np.diff(best, prepend=-1)).tolist()
+    runs = [(start, end, int(best[start])) for start, end in zip(starts, [*starts[1:], inside], strict=False) if best[start]]
+    spikes = [(start + int(log_probs[start:end, label].argmax()), label) for start, end, label in runs]  # where each is likeliest
+    peaks = log_probs[:, 1:].max(axis=0, initial=-np.inf)
+    likely = [int(n) + 1 for n in np.argsort(-peaks, kind="stable") if peaks[n] >= math.log(MIN_LABEL_PROB)]
+    rows = list(dict.fromkeys([*(label for _, label in spikes), *likely]))[:MAX_LABELS]
+    bottom = NAMES_HEIGHT + CURVES_HEIGHT
+    marks = [*_draw_curves(np.exp(log_probs.astype(np.float64)), edges, sorted(likely)), *_name_spikes(spikes, edges, symbols)]
+    marks += _draw_map(log_probs[:, rows], edges, [name_token(symbols[label - 1], 6) for label in rows], bottom + 6)
+    bottom += 6 + ROW_HEIGHT * len(rows)
+    if samples is not None:
+        marks += [_draw_wave(samples, scale.width, bottom + 6), *_draw_seconds(scale, bottom + 6 + WAVE_HEIGHT)]
+        bottom += WAVE_HEIGHT + 26
+    marks.append(_path(f"M{GUTTER} 0V{bottom}", "playhead", visibility="hidden"))
+    width, read = GUTTER + scale.width + 16, " ".join(name_token(symbols[label - 1]) for _, label in spikes)
+    title = f"Probability of each label over time, {len(spikes)} spikes: {shorten(read, 300)}"
+    return element("svg", *marks, viewBox=f"0 0 {width:.0f} {bottom + 4}", width=round(width), height=bottom + 4, role="img", aria_label=title)
+
+
+def _draw_curves(probs: np.ndarray, edges: np.ndarray, labels: Sequence[int]) -> list[Html]:
+    """The blank, and of each label the stretches where it can be seen."""
+    middles, heights = (edges[1:] + edges[:-1]) / 2, NAMES_HEIGHT + CURVES_HEIGHT * (1 - probs)
+
+    def trace(label: int, first: int, stop: int) -> str:
+        return "M" + "L".join(f"{middles[n]:.1f} {heights[n, label]:.1f}" for n in range(max(first, 0), min(stop, len(probs))))
+
     marks = []
-    for n, name in enumerate([*names, "\u2205"]):
-        middle = margin + (n + 0.5) * CELL
-        marks.append(element("text", name, x=margin - 5, y=middle + 4, text_anchor="end"))
-        turn = f"rotate(-90 {number_pair(middle + 4, margin - 5)})" if longest > 1 else None
-        marks.append(element("text", name, x=middle + 4 if turn else middle, y=margin - 5, text_anchor=None if turn else "middle", transform=turn))
-    for (row, column), count in sorted(cells.items()):
-        share = count / totals[row]
-        kind = "right" if row == column else "wrong"
-        strength = 0.06 + 0.94 * (share if kind == "right" else min(1.0, 3 * share))  # errors are rare; a third is already very dark
-        said, found = (("nothing" if n == len(symbols) else names[n]) for n in (row, column))
-        title = element("title", f"{said} as {found}: {count}, {percent(share)} of {said}" if row < len(symbols) else f"inserted {found}: {count}")
-        x, y = margin + column * CELL, margin + row * CELL
-        marks.append(element("rect", title, x=x, y=y, width=CELL - 1, height=CELL - 1, class_=kind, fill_opacity=f"{strength:.2f}"))
-    side = margin + (len(symbols) + 1) * CELL + 2
-    label = f"Confusion matrix of {len(symbols)} symbols; the tables beside it list the most frequent errors"
-    return element("svg", *marks, viewBox=f"0 0 {side} {side}", width=side, height=side, role="img", aria_label=label), symbols
+    for share, name in ((0.0, "0"), (0.5, "\u00bd"), (1.0, "1")):
+        y = NAMES_HEIGHT + CURVES_HEIGHT * (1 - share)
+        marks += [_path(f"M{GUTTER} {y:.1f}H{edges[-1]:.1f}", "grid"), _text(name, GUTTER - 6, y + 4, "end")]
+    if len(probs):
+        marks.append(_path(trace(0, 0, len(probs)), "blank", element("title", "blank")))
+    for label in labels:
+        shown = np.flatnonzero(probs[:, label] >= MIN_DRAWN_PROB)
+        stretches = np.split(shown, np.flatnonzero(np.diff(shown) > 1) + 1)
+        marks.append(_path("".join(trace(label, s[0] - 1, s[-1] + 2) for s in stretches), "curve", style=_color(label)))
+    return marks
 
 
-def number_pair(x: float, y: float) -> str:
-    """Two coordinates."""
-    return f"{x:.1f} {y:.1f}"
+def _name_spikes(spikes: Sequence[tuple[int, int]], edges: np.ndarray, symbols: Sequence[str]) -> list[Html]:
+    """Names in two rows, so that those of close spikes do not overlap; where both are taken a spike has no name."""
+    marks = []
+    free = [0.0, 0.0]  # where each row ends so far
+    for frame, label in spikes:
+        x, name = float(edges[frame] + edges[frame + 1]) / 2, name_token(symbols[label - 1], 6)
+        half = 3.6 * len(name) + 1
+        row = next((n for n in (0, 1) if x - half >= free[n]), None)
+        if row is not None:
+            free[row] = x + half
+            marks.append(_text(name, x, NAMES_HEIGHT - 5 - 13 * row, kind="spike", style=_color(label)))
+    return marks
 
 
-def draw_rates(rows: Sequence[tuple[str, float | None, Ends]], axis: str, rate: str) -> Html:
-    """Rates with intervals, from left to right, over the bands they belong to."""
-    highest = max([value for _, share, ends in rows for value in (share, ends[1]) if value is not None], default=0.0)
-    top = _round_up(min(highest, 2.0))
-    marks = [*_grid(top), _name_axes(axis, rate)]
-    step = (WIDTH - LEFT - RIGHT) / max(1, len(rows))
-    staggered = 7 * max((len(label) for label, _, _ in rows), default=0) > step
-    points = []
-    for n, (label, share, ends) in enumerate(rows):
-        x = LEFT + (n + 0.5) * step
-        drop = 16 + 13 * (n % 2 if staggered else 0)
-        marks.append(element("text", shorten(label, 13), x=x, y=HEIGHT - BOTTOM + drop, text_anchor="middle", class_="tick"))
-        if share is None:
-            continue
-        points.append((x, _height(share, top)))
-        low, high = ends
-        if low is not None and high is not None:
-            bottom, tip = _height(low, top), _height(high, top)
-            marks.append(element("path", d=f"M{x:.1f} {bottom:.1f}V{tip:.1f}M{x - 4:.1f} {bottom:.1f}h8M{x - 4:.1f} {tip:.1f}h8", class_="whisker"))
-        marks.append(element("circle", element("title", f"{label}: {percent(share)}"), cx=x, cy=points[-1][1], r=4, class_="dot"))
-    marks.append(element("path", d="M" + "L".join(number_pair(*point) for point in points) if points else None, class_="line"))
-    listed = "; ".join(f"{label}: {percent(share)}" for label, share, _ in rows)
-    return _plot(marks, f"{rate} against {axis}. {listed}")
+def _color(label: int) -> str:
+    return f"--hue:{HUES[label % len(HUES)]}"
 
 
-def draw_calibration(bins: Sequence[Bin], name: str) -> Html:
-    """Share that is right against confidence; points on the diagonal say what is true, their size how many there are."""
-    most = max((row.count for row in bins), default=1)
-    marks = [*_grid(1.0), _name_axes("confidence", "right")]
-    ends = [(LEFT, _height(0, 1)), (WIDTH - RIGHT, _height(1, 1))]
-    marks.append(element("path", d=f"M{number_pair(*ends[0])}L{number_pair(*ends[1])}", class_="all"))
-    for n in range(0, 11, 2):
-        x = LEFT + n / 10 * (WIDTH - LEFT - RIGHT)
-        marks.append(element("text", f"{10 * n}\u00a0%", x=x, y=HEIGHT - BOTTOM + 16, text_anchor="middle", class_="tick"))
-    for row in bins:
-        x = LEFT + row.confidence * (WIDTH - LEFT - RIGHT)
-        title = element("title", f"confidence {percent(row.confidence)}: {percent(row.accuracy)} of {row.count} right")
-        marks.append(element("circle", title, cx=x, cy=_height(row.accuracy, 1), r=3 + 9 * math.sqrt(row.count / most), class_="dot"))
-    listed = "; ".join(f"{percent(row.confidence)}: {percent(row.accuracy)} of {row.count}" for row in bins)
-    return _plot(marks, f"Calibration of {name}: confidence, and share that is right. {listed}")
+def _draw_map(log_probs: np.ndarray, edges: np.ndarray, names: Sequence[str], top: float) -> list[Html]:
+    """A pixel a frame and label; the darker the likelier, on a logarithmic scale down to ``LOG_PROB_FLOOR``."""
+    if not log_probs.size:
+        return []
+    pixels = np.full((*log_probs.T.shape, 4), (70, 120, 200, 0), np.uint8)
+    pixels[..., 3] = np.rint(255 * np.clip(1 - log_probs.T / LOG_PROB_FLOOR, 0, 1))
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    place = {"x": float(edges[0]), "y": top, "width": float(edges[-1] - edges[0]), "height": ROW_HEIGHT * len(names)}
+    image = element("image", href=_data_uri("image/png", stream), preserveAspectRatio="none", class_="map", **place)
+    return [image, *(_text(name, GUTTER - 6, top + ROW_HEIGHT * (n + 1) - 1, "end", "row") for n, name in enumerate(names))]
 
 
-def _plot(marks: Sequence[object], label: str) -> Html:
-    return element("svg", *marks, viewBox=f"0 0 {WIDTH} {HEIGHT}", class_="plot", role="img", aria_label=label)
+def _draw_wave(samples: np.ndarray, width: float, top: float) -> Html:
+    """Highest and lowest sample of every two pixels, scaled to the loudest."""
+    columns = max(1, min(len(samples), int(width / 2)))
+    starts = np.linspace(0, len(samples), columns, endpoint=False).astype(np.int64)
+    half = WAVE_HEIGHT / 2 / max(float(np.abs(samples).max(initial=0.0)), 1e-3)
+    x = GUTTER + width * (np.arange(columns) + 0.5) / columns
+    highs, lows = (top + WAVE_HEIGHT / 2 - half * reduce.reduceat(samples, starts) for reduce in (np.maximum, np.minimum))
+    outline = zip([*x, *x[::-1]], [*highs, *lows[::-1]], strict=True)
+    return _path("M" + "L".join(f"{a:.0f} {b:.1f}" for a, b in outline) + "Z", "wave")
 
 
-def _grid(top: float) -> list[Html]:
-    lines = []
-    for n in range(5):
-        share = top * n / 4
-        y = _height(share, top)
-        lines.append(element("path", d=f"M{LEFT} {y:.1f}H{WIDTH - RIGHT}", class_="grid"))
-        digits = 0 if top >= 0.2 else 1
-        lines.append(element("text", percent(share, digits), x=LEFT - 6, y=y + 4, text_anchor="end", class_="tick"))
-    return lines
+def _draw_seconds(scale: Scale, top: float) -> list[Html]:
+    step = next((s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if s * scale.factor >= 50), 60.0)
+    marks = []
+    for n in range(int(scale.width / scale.factor / step + 1e-6) + 1):
+        x = GUTTER + n * step * scale.factor
+        marks += [_path(f"M{x:.1f} {top:.1f}v5", "whisker"), _text(f"{n * step:.3g}\u00a0s", x, top + 17)]
+    return marks
 
 
-def _name_axes(below: str, beside: str) -> Html:
-    return join((element("text", below, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 6, text_anchor="middle"), element("text", beside, x=LEFT, y=12)))
+@dataclass(frozen=True)
+class Media:
+    """The recording, line image or pen trace of an item, as the page embeds it.
+
+    Attributes:
+        audio: URI of an MP3; ``image``: of a WebP of ``width`` x ``height`` pixels.
+        trace, log_probs: drawings of a pen trace and of the log-probs.
+        second: pixels of a second of a recording.
+        note: what is to be said of it.
+    """
+
+    audio: str = ""
+    image: str = ""
+    width: int = 0
+    height: int = 0
+    trace: str = ""
+    log_probs: str = ""
+    second: float = 0.0
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Characters on the page, about."""
+        return len(self.audio) + len(self.image) + len(self.trace) + len(self.log_probs)
 
 
-def _height(share: float, top: float) -> float:
-    return HEIGHT - BOTTOM - min(share / top, 1.0) * (HEIGHT - TOP - BOTTOM)
+def embed_source(source: Path, modality: Modality, symbols: Sequence[str], emission: Emission | None) -> Media:
+    """Read the source of an item, and draw the log-probs below it if they are known.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    if modality == "audio":
+        uri, samples, seconds = embed_audio(source)
+        media = Media(audio=uri, note=f"The first {MAX_SECONDS:g} of {seconds:.0f} seconds." if seconds > MAX_SECONDS else "")
+    elif modality == "strokes":
+        media = Media(trace=draw_trace(source))
+    else:
+        uri, width, height, factor = embed_image(source)
+        media = Media(image=uri, width=width, height=height)
+    if emission is None or emission.log_probs is None or emission.frame_times is None:
+        return media
+    log_probs, times = emission.log_probs, emission.frame_times
+    if modality == "audio":
+        shown = max(len(samples), 1) / SAMPLE_RATE
+        factor = min(FRAME_WIDTH / times.step, MAX_WAVE_WIDTH / shown)
+        return replace(media, log_probs=draw_log_probs(log_probs, times, symbols, Scale(factor, factor * shown), samples), second=factor)
+    scale = Scale(FRAME_WIDTH / times.step, FRAME_WIDTH * len(log_probs)) if modality == "strokes" else Scale(factor, width)
+    return replace(media, log_probs=draw_log_probs(log_probs, times, symbols, scale))
 
 
-def _round_up(share: float) -> float:
-    """The next round share that four equal steps lead to."""
-    return next((top for top in (0.004, 0.01, 0.02, 0.04, 0.08, 0.12, 0.2, 0.4, 0.6, 0.8, 1.0) if share <= top), 2.0)
+def embed_audio(path: Path) -> tuple[str, np.ndarray, float]:
+    """Read a recording and encode its first ``MAX_SECONDS`` as MP3, which every browser plays.
+
+    Returns:
+        Its URI, the encoded samples (N,) at ``SAMPLE_RATE``, and the full length in seconds.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    seconds = audio_seconds(path)
+    samples = load_audio(path, SAMPLE_RATE, seconds=MAX_SECONDS)
+    stream = io.BytesIO()
+    kind = {"format": "MP3", "subtype": "MPEG_LAYER_III", "compression_level": 0.7, "bitrate_mode": "VARIABLE"}
+    soundfile.write(stream, samples, SAMPLE_RATE, **kind)
+    return _data_uri("audio/mpeg", stream), samples, seconds
+
+
+def embed_image(path: Path) -> tuple[str, int, int, float]:
+    """Read an image as the recognizer does (gray, upright) and encode it as WebP, scaled down where it is large.
+
+    Returns:
+        Its URI, width and height in pixels, and how many times its own size this is.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    gray = load_image(path)
+    scale = min(1.0, IMAGE_HEIGHT / gray.shape[0], IMAGE_WIDTH / gray.shape[1])
+    height, width = (max(1, round(size * scale)) for size in gray.shape)
+    stream = io.BytesIO()
+    Image.fromarray(gray).resize((width, height), Image.Resampling.LANCZOS).save(stream, "WEBP", quality=WEBP_QUALITY, method=4)
+    return _data_uri("image/webp", stream), width, height, width / gray.shape[1]
+
+
+def draw_trace(path: Path) -> Html:
+    """Read a pen trace and draw its strokes.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    strokes = [stroke[:, :2] for stroke in load_trace(path).strokes]
+    points = np.concatenate(strokes)
+    low, extent = points.min(axis=0), np.maximum(np.ptp(points, axis=0), 1e-9)
+    scale = min(IMAGE_HEIGHT / extent[1], IMAGE_WIDTH / extent[0])
+    drawn = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in ((stroke - low) * scale + 4).tolist()) for stroke in strokes)
+    width, height = (extent * scale + 8).tolist()
+    size = {"viewBox": f"0 0 {width:.0f} {height:.0f}", "width": width, "height": height}
+    return element("svg", _path(drawn, "pen"), **size, role="img", aria_label="The pen trace")
+
+
+def _data_uri(kind: str, stream: io.BytesIO) -> str:
+    return f"data:{kind};base64,{base64.b64encode(stream.getvalue()).decode()}"

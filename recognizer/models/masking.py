@@ -1,4 +1,4 @@
-"""Padding: where a padded batch is real, and how to turn sequences round without moving their padding."""
+"""Padding: where a padded batch is real, and how to reverse sequences without moving their padding."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
     mirrored = lengths[:, None] - 1 - positions
     starts = frames * torch.arange(batch, device=sequences.device)[:, None]
     rows = torch.where(mirrored >= 0, mirrored, positions) + starts  # (B, T), of all frames one after the other
-    turned: Tensor = _Turn.apply(sequences.flatten(0, 1), rows.flatten())
-    return turned.unflatten(0, (batch, frames))
+    reversed_rows: Tensor = _Reorder.apply(sequences.flatten(0, 1), rows.flatten())
+    return reversed_rows.unflatten(0, (batch, frames))
 
 
-class _Turn(torch.autograd.Function):
+class _Reorder(torch.autograd.Function):
     """Rows in another order, one that undoes itself: its gradient takes the same copy of whole rows, many times faster than ``gather``."""
 
     @staticmethod
@@ -36,5 +36,5 @@ class _Turn(torch.autograd.Function):
         return rows.index_select(0, order)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient.index_select(0, ctx.saved_tensors[0]), None

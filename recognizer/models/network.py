@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from recognizer.config import AudioFeatures, Features, LineCnn, LineFeatures, MdLstmFrontend, RecipeConfig, SpeechCnn, Stack
-from recognizer.features.columns import LineColumns
-from recognizer.features.spectral import SpectralFeatures
-from recognizer.features.stroke_points import StrokePoints
-from recognizer.models.convolution import Length
-from recognizer.models.frame_stack import FrameStack
-from recognizer.models.line_cnn import LineConvolutions
-from recognizer.models.mdlstm_encoder import MdLstmEncoder
-from recognizer.models.recurrent import RecurrentStack
-from recognizer.models.speech_cnn import SpeechConvolutions
+from recognizer.audio.features import AudioFeatureExtractor
+from recognizer.config import AudioFeatures, Features, LineCnn, LineFeatures, MdLstmFrontend, RecognizerConfig, SpeechCnn, Stack
+from recognizer.image.features import LineFeatureExtractor
+from recognizer.models.encoder import Encoder
+from recognizer.models.frontends import FrameStack, Frontend, Identity, Length, LineConvolutions, SpeechConvolutions
+from recognizer.models.mdlstm import MdLstmEncoder
+from recognizer.strokes.features import StrokeFeatureExtractor
+
+_OUTPUT_LAYER = re.compile(r"(?:output|auxiliary|encoder\.conditions\.\d+\.(output|back))\.")
 
 
-class Identity(nn.Module):
-    """No front-end: frames go through unchanged."""
+def label_axis(name: str) -> int | None:
+    """The axis of a weight, by its name in the state of a :class:`Network`, along which each label has its own part.
 
-    stride = 1
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.dim = inputs
-
-    def frames(self, features: Length) -> Length:
-        """As many as come in."""
-        return features
-
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D) and lengths, unchanged."""
-        return features, lengths
+    Output layers have a row a label, what leads intermediate log-probs back into the encoder a column; other weights have none (None).
+    """
+    layer = _OUTPUT_LAYER.match(name)
+    return None if layer is None else int(layer[1] == "back")
 
 
 class NoLayers(nn.Module):
@@ -44,19 +35,16 @@ class NoLayers(nn.Module):
         super().__init__()
         self.dim = inputs
 
-    def read(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    def encode(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
         """(B, T, D), unchanged."""
         return frames, []
 
 
-class EarlyReading(NamedTuple):
+class IntermediateCtc(NamedTuple):
     """CTC log-probs (B, T, V) from below the output layer, and the share of the objective that their loss has."""
 
     log_probs: Tensor
     share: float
-
-
-Frontend = Identity | FrameStack | LineConvolutions | SpeechConvolutions | MdLstmEncoder
 
 
 class Network(nn.Module):
@@ -66,20 +54,19 @@ class Network(nn.Module):
     What comes out for an item does not depend on the other items of its batch.
 
     Args:
-        recipe: features, front-end and encoder.
+        config: features, front-end and encoder.
         labels: V, size of the alphabet with the blank (label 0).
     """
 
-    def __init__(self, recipe: RecipeConfig, labels: int) -> None:
+    def __init__(self, config: RecognizerConfig, labels: int) -> None:
         super().__init__()
-        model = recipe.model
-        self.features = _features(recipe.features)
-        self.frontend: Frontend = _frontend(recipe, self.features.dim)
-        size = self.frontend.dim
-        self.encoder = RecurrentStack(size, model, labels) if model.layers else NoLayers(size)
+        model = config.model
+        self.features = _features(config.features)
+        self.frontend = _frontend(config, self.features.dim)
+        self.encoder = Encoder(self.frontend.dim, model, labels) if model.num_layers else NoLayers(self.frontend.dim)
         self.output = nn.Linear(self.encoder.dim, labels)
-        self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.auxiliary > 0 else None
-        self._auxiliary_share, self._conditioning_share = model.auxiliary, model.conditioning
+        self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.frontend_ctc_weight > 0 else None
+        self._frontend_ctc_weight, self._intermediate_ctc_weight = model.frontend_ctc_weight, model.intermediate_ctc_weight
         if model.uniform > 0:
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -model.uniform, model.uniform)
@@ -95,7 +82,7 @@ class Network(nn.Module):
         return self.frontend.stride
 
     @property
-    def columns(self) -> int:
+    def num_labels(self) -> int:
         """V, labels that each frame has a log-prob for."""
         return self.output.out_features
 
@@ -104,20 +91,20 @@ class Network(nn.Module):
         """Where the weights are."""
         return self.output.weight.device
 
-    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, list[EarlyReading], Tensor]:
-        """Normalised features (B, T, D), zero beyond lengths (B,) -> log-probs, those read below in training, lengths.
+    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, list[IntermediateCtc], Tensor]:
+        """Normalized features (B, T, D), zero beyond lengths (B,) -> log-probs, intermediate ones in training, lengths.
 
         Log-probs are (B, T', V) in float32, whatever the autocast precision.
         """
-        points = isinstance(self.features, StrokePoints) and self.frontend.stride == 1
+        points = isinstance(self.features, StrokeFeatureExtractor) and self.frontend.stride == 1
         gaps = self.features.gaps(features) if points else None  # type: ignore[operator]
         frames, lengths = self.frontend(features, lengths)
         early = []
         if self.auxiliary is not None and self.training:
-            early.append(EarlyReading(_log_probs(self.auxiliary, frames), self._auxiliary_share))
-        outputs, readings = self.encoder.read(frames, lengths, gaps)
+            early.append(IntermediateCtc(_log_probs(self.auxiliary, frames), self._frontend_ctc_weight))
+        outputs, intermediate = self.encoder.encode(frames, lengths, gaps)
         if self.training:
-            early += [EarlyReading(log_probs, self._conditioning_share / len(readings)) for log_probs in readings]
+            early += [IntermediateCtc(log_probs, self._intermediate_ctc_weight / len(intermediate)) for log_probs in intermediate]
         return _log_probs(self.output, outputs), early, lengths
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,26 +113,26 @@ class Network(nn.Module):
         return log_probs, lengths
 
 
-def _features(config: Features) -> LineColumns | SpectralFeatures | StrokePoints:
+def _features(config: Features) -> LineFeatureExtractor | AudioFeatureExtractor | StrokeFeatureExtractor:
     match config:
         case AudioFeatures():
-            return SpectralFeatures(config)
+            return AudioFeatureExtractor(config)
         case LineFeatures():
-            return LineColumns(config)
+            return LineFeatureExtractor(config)
         case _:
-            return StrokePoints(config)
+            return StrokeFeatureExtractor(config)
 
 
-def _frontend(recipe: RecipeConfig, inputs: int) -> Frontend:
-    match recipe.model.frontend:
-        case Stack() as config:
-            return FrameStack(config, inputs)
-        case LineCnn() as config:
-            return LineConvolutions(config)
-        case MdLstmFrontend() as config:
-            return MdLstmEncoder(config)
-        case SpeechCnn() as config:
-            return SpeechConvolutions(config, inputs)
+def _frontend(config: RecognizerConfig, inputs: int) -> Frontend:
+    match config.model.frontend:
+        case Stack() as frontend:
+            return FrameStack(frontend, inputs)
+        case LineCnn() as frontend:
+            return LineConvolutions(frontend)
+        case MdLstmFrontend() as frontend:
+            return MdLstmEncoder(frontend)
+        case SpeechCnn() as frontend:
+            return SpeechConvolutions(frontend, inputs)
         case _:
             return Identity(inputs)
 

@@ -1,8 +1,10 @@
-"""The full state of a training run on disk: written whole or not at all, read back without pickle's dangers."""
+"""The state of a training run on disk: one process writes it, whole or not at all, and it is read back without pickle's dangers."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import torch
 from recognizer.errors import TrainingError
 
 CHECKPOINT = "checkpoint.pt"
+LOCK = "lock"
 
 
 def save_checkpoint(run_dir: Path, state: dict[str, Any]) -> None:
@@ -42,9 +45,42 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> dict[str, Any]:
     if not path.is_file():
         raise TrainingError(f"{path}: no such checkpoint; nothing to resume")
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        return state
     except Exception as error:
         raise TrainingError(f"{path}: the checkpoint is damaged ({_reason(error)})") from None
+
+
+@contextmanager
+def lock_run(run_dir: Path) -> Iterator[None]:
+    """Keep other processes from training in ``run_dir`` within the block.
+
+    ``run_dir/lock`` holds the id of the process. What counts is the system's lock on that file, which ends with the process
+    however that ends: a file that is left behind locks nobody out, whatever process has that id by then. Where there are no
+    such locks (Windows, some network drives), nobody is kept out.
+
+    Raises:
+        TrainingError: another process is training there.
+    """
+    path = run_dir / LOCK
+    with path.open("a+", encoding="ascii") as file:
+        try:
+            import fcntl
+
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, it is not inherited by worker processes
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            raise TrainingError(f"{run_dir}: process {file.read().strip()} is training there; wait until it ends, or stop it") from None
+        except (ImportError, OSError):
+            pass
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows does not delete an open file
+                path.unlink()
 
 
 def _reason(error: Exception) -> str:

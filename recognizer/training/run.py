@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -15,37 +15,32 @@ from typing import Any
 import torch
 import yaml
 
-from recognizer.alphabet import Alphabet
-from recognizer.bundle import save_bundle
-from recognizer.bundles import find_bundle
+from recognizer.bundle.io import save_bundle
+from recognizer.bundle.provenance import TRAINED_ON, Provenance
+from recognizer.bundle.registry import find_bundle
 from recognizer.config import TrainConfig
-from recognizer.data.provenance import TRAINED_ON, Provenance
-from recognizer.errors import TrainingError
-from recognizer.host import choose_device, peak_memory, prepare_host
+from recognizer.config.schema import from_dict, to_dict
+from recognizer.errors import Interrupted, TrainingError
 from recognizer.models.network import Network
-from recognizer.progress import Progress, duration
-from recognizer.strict import plain
-from recognizer.training.card import first_card
-from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from recognizer.training.corpus import Part, audit_parts, collect_alphabet, fit_statistics, training_items
-from recognizer.training.development import development_error
-from recognizer.training.loop import Learner, Tally
-from recognizer.training.transfer import start_from
+from recognizer.text.alphabet import Alphabet
+from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, lock_run, save_checkpoint
+from recognizer.training.datamodule import Split, audit_splits, collect_alphabet, fit_statistics, load_items
+from recognizer.training.loop import EpochStats, Trainer
+from recognizer.training.transfer import load_pretrained
+from recognizer.training.validate import validate
+from recognizer.utils.device import choose_device, peak_memory, prepare_host
+from recognizer.utils.progress import Progress, duration
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
 BUNDLE = "bundle"
 
 
-class Interrupted(TrainingError):
-    """Training was stopped by a signal, after a checkpoint."""
-
-
 def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Path:
-    """Train a recogniser and return the folder of its bundle.
+    """Train a recognizer and return the folder of its bundle.
 
     ``config.run_dir`` receives the settings, the audit, a log line an epoch, checkpoints and the bundle of the best
-    epoch by development error. With ``resume`` training goes on from the checkpoint there, and ends with the same
+    epoch by validation error. With ``resume`` training goes on from the checkpoint there, and ends with the same
     weights as if it had never stopped.
 
     Raises:
@@ -54,179 +49,200 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
     """
     prepare_host(config.trainer.threads)
     device = choose_device(config.device)
-    progress = Progress(quiet)
-    items = training_items(config)
-    alphabet = collect_alphabet(config, items)
+    items = load_items(config)
+    alphabet = collect_alphabet(config, items["train"])
     torch.manual_seed(config.seed)
-    network = Network(config.recipe, len(alphabet)).to(device)
-    if config.init is not None and not resume:
-        progress.line(start_from(config.init, config, alphabet, network))
-    run_dir = _open_run(config, resume)
-    train_part, dev_part = audit_parts(config, alphabet, network, run_dir, progress)
-    _write_provenance(config, train_part, dev_part, run_dir)
-    if config.init is None and not resume:  # a bundle brings the statistics that its weights were made for
-        fit_statistics(config, train_part, network, progress)
-    learner = Learner(config, network, train_part)
-    if resume:
-        _restore(learner, alphabet, run_dir)
-        progress.line(f"resumed at epoch {learner.position.epoch + 1}, step {learner.position.step}")
-    weights = sum(p.numel() for p in network.parameters())
-    progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}, {config.trainer.precision}; {run_dir}")
-    with closing(learner.reader), _signals() as pending:
-        _Run(learner, dev_part, alphabet, run_dir, progress, pending).go()
-    return run_dir / BUNDLE
+    network = Network(config.recognizer, len(alphabet)).to(device)
+    with closing(Progress(quiet)) as progress:
+        if config.init is not None and not resume:
+            progress.line(load_pretrained(config.init, config, alphabet, network))
+        with _open_run(config, resume) as run_dir:
+            train_split, dev_split = audit_splits(config, items, alphabet, network, run_dir, progress)
+            _write_provenance(config, train_split, dev_split, run_dir)
+            if config.init is None and not resume:  # a bundle brings the statistics that its weights were made for
+                fit_statistics(config, train_split, network, progress)
+            trainer = Trainer(config, network, train_split)
+            if resume:
+                _restore(trainer, alphabet, run_dir)
+                progress.line(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
+            weights = sum(p.numel() for p in network.parameters())
+            progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}, {config.trainer.precision}; {run_dir}")
+            with closing(trainer.reader), _signals() as pending, closing(_Session(trainer, dev_split, run_dir, progress, pending)) as session:
+                session.run()
+    return Path(config.run_dir) / BUNDLE
 
 
-class _Run:
-    """Epochs, evaluations, checkpoints and reports of one session."""
+def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None) -> TrainConfig:
+    """The settings a run was started with, with some of ``trainer``'s changed.
 
-    def __init__(
-        self, learner: Learner, dev: Part, alphabet: Alphabet, run_dir: Path, progress: Progress, pending: list[int]
-    ) -> None:
-        self.learner, self.dev, self.alphabet = learner, dev, alphabet
-        self.config, self.run_dir, self.progress, self.pending = learner.config, run_dir, progress, pending
+    Raises:
+        TrainingError: no run there, or its settings cannot be read.
+        ConfigError: a change that the settings refuse.
+    """
+    path = Path(run_dir) / CONFIG
+    if not path.is_file():
+        raise TrainingError(f"{run_dir}: holds no run ({CONFIG} is missing)")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values["trainer"].update(overrides or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+        raise TrainingError(f"{path}: is damaged; restore it, or start a new run") from None
+    return replace(from_dict(TrainConfig, values), run_dir=str(run_dir))
+
+
+class _Session:
+    """Epochs, validations, checkpoints and reports, from the start or a resume to the end or an interruption."""
+
+    def __init__(self, trainer: Trainer, dev: Split, run_dir: Path, progress: Progress, pending: list[int]) -> None:
+        self.trainer, self.dev, self.run_dir, self.progress, self.pending = trainer, dev, run_dir, progress, pending
+        self.config, self.settings, self.state = trainer.config, trainer.config.trainer, trainer.state
+        self.alphabet = trainer.train.dataset.alphabet
+        self.stats = EpochStats()
         self.saved = time.monotonic()
-        self.tally = Tally()
+        self.curves = _open_curves(run_dir) if self.settings.tensorboard else None
 
-    def go(self) -> None:
+    def close(self) -> None:
+        """Write what TensorBoard has not written yet."""
+        if self.curves is not None:
+            self.curves.close()
+
+    def run(self) -> None:
         """Train until the last epoch, the time limit or the end of patience."""
-        trainer, position = self.config.trainer, self.learner.position
-        while position.epoch < trainer.epochs and not self._exhausted():
-            self.tally = Tally()
-            try:
-                self.learner.run_epoch(self.tally, self._after_step)
-            except StopIteration:  # the time limit; what was learnt counts as an epoch
-                position.epoch, position.batch = position.epoch + 1, 0
-            if position.epoch % trainer.evaluate_every == 0 or position.epoch == trainer.epochs or self._exhausted():
-                self._evaluate()
+        state, settings = self.state, self.settings
+        while state.epoch < settings.epochs and not self._exhausted():
+            self.stats = EpochStats()
+            for _ in self.trainer.run_epoch(self.stats):
+                self._after_step()
+                if self._out_of_time():
+                    self.trainer.end_epoch()  # what was trained so far counts as an epoch
+                    break
+            if state.epoch % settings.val_every_n_epochs == 0 or state.epoch == settings.epochs or self._exhausted():
+                self._validate()
             self._save()
         if not (self.run_dir / BUNDLE).exists():
-            raise TrainingError(f"{self.run_dir}: training ended without an evaluation; raise trainer.epochs")
+            raise TrainingError(f"{self.run_dir}: training ended without a validation; raise trainer.epochs")
         memory = f"peak memory {peak_memory() / 2**20:.0f} MiB"
-        self.progress.line(f"best development error {100 * position.best:.2f} % at epoch {position.best_epoch}; {memory}; {self.run_dir / BUNDLE}")
+        self.progress.line(f"best validation error {100 * state.best:.2f} % at epoch {state.best_epoch}; {memory}; {self.run_dir / BUNDLE}")
+
+    def _out_of_time(self) -> bool:
+        return self.settings.minutes > 0 and self.state.seconds >= 60 * self.settings.minutes
 
     def _exhausted(self) -> bool:
-        trainer, position = self.config.trainer, self.learner.position
-        out_of_time = trainer.minutes > 0 and position.seconds >= 60 * trainer.minutes
-        return out_of_time or (trainer.patience > 0 and position.stale >= trainer.patience)
+        return self._out_of_time() or (self.settings.patience > 0 and self.state.stale >= self.settings.patience)
 
     def _after_step(self) -> None:
         if self.pending:
             self._save()
             name = signal.Signals(self.pending[0]).name
-            raise Interrupted(f"stopped by {name} at step {self.learner.position.step}; resume with: recognizer train --resume {self.run_dir}")
-        if time.monotonic() - self.saved > 60 * self.config.trainer.checkpoint_minutes:
+            raise Interrupted(f"stopped by {name} at step {self.state.step}; resume with: recognizer train --resume {self.run_dir}")
+        if time.monotonic() - self.saved > 60 * self.settings.checkpoint_minutes:
             self._save()
         self.progress.update(self._line())
-        trainer = self.config.trainer
-        if trainer.minutes > 0 and self.learner.position.seconds >= 60 * trainer.minutes:
-            raise StopIteration
 
     def _line(self) -> str:
-        tally, learner = self.tally, self.learner
-        speed = tally.items / max(1e-9, tally.waited + tally.worked)
-        total = len(learner.train.items.items)
-        epochs_left = self.config.trainer.epochs - learner.position.epoch
-        left = max(0, epochs_left * total - tally.items) / max(speed, 1e-9)
-        if self.config.trainer.minutes:
-            left = min(left, 60 * self.config.trainer.minutes - learner.position.seconds)
-        loss = tally.loss / max(1, tally.labels)
-        best = f"  best error {100 * learner.position.best:.1f} %" if learner.position.best_epoch else ""
-        return f"epoch {learner.position.epoch + 1} {tally.items}/{total}  loss {loss:.3f}{best}  {speed:.1f} items/s  {duration(left)} left"
+        stats, state = self.stats, self.state
+        speed = stats.items / max(1e-9, stats.waited + stats.worked)
+        total = len(self.trainer.train.frames)
+        left = max(0, (self.settings.epochs - state.epoch) * total - stats.items) / max(speed, 1e-9)
+        if self.settings.minutes:
+            left = min(left, 60 * self.settings.minutes - state.seconds)
+        loss = stats.loss / max(1, stats.labels)
+        best = f"  best error {100 * state.best:.1f} %" if state.best_epoch else ""
+        return f"epoch {state.epoch + 1} {stats.items}/{total}  loss {loss:.3f}{best}  {speed:.1f} items/s  {duration(left)} left"
 
-    def _evaluate(self) -> None:
-        learner, position = self.learner, self.learner.position
-        with learner.average.applied(learner.network) if learner.average is not None else nullcontext():
+    def _validate(self) -> None:
+        trainer, state = self.trainer, self.state
+        with trainer.averaged():
             started = time.perf_counter()
-            error, pairs = development_error(self.config, learner.network, self.dev)
-            improved = error < position.best
-            learner.schedule.observe(improved)
-            position.stale = 0 if improved else position.stale + 1
+            error, pairs = validate(self.config, trainer.network, self.dev)
+            improved = error < state.best
+            trainer.schedule.observe(improved)
+            state.stale = 0 if improved else state.stale + 1
             if improved:
-                position.best, position.best_epoch = error, position.epoch
+                state.best, state.best_epoch = error, state.epoch
             record = self._record(error, time.perf_counter() - started)
             if improved:
-                card = first_card(self.config, self.run_dir, record, pairs)
+                card = _first_card(self.config, self.run_dir, record, pairs)
                 files = {TRAINED_ON: self.run_dir / TRAINED_ON}
-                save_bundle(self.run_dir / BUNDLE, self.config.recipe, self.alphabet, learner.network.state_dict(), card, files)
+                save_bundle(self.run_dir / BUNDLE, self.config.recognizer, self.alphabet, trainer.network.state_dict(), card, files)
         with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        self._tell(record, pairs)
+        self._report(record, pairs)
 
     def _record(self, error: float, evaluation_seconds: float) -> dict[str, Any]:
-        tally, position = self.tally, self.learner.position
-        spent = tally.waited + tally.worked
+        stats, state = self.stats, self.state
+        spent = max(stats.waited + stats.worked, 1e-9)
         record = {
-            "epoch": position.epoch,
-            "step": position.step,
-            "loss": round(tally.loss / max(1, tally.labels), 5),
+            "epoch": state.epoch,
+            "step": state.step,
+            "loss": round(stats.loss / max(1, stats.labels), 5),
             "error": round(error, 5),
-            "best": round(position.best, 5),
-            "learning_rate": self.learner.rate,
-            "items_per_second": round(tally.items / max(spent, 1e-9), 2),
-            "frames_per_second": round(tally.frames / max(spent, 1e-9), 1),
-            "waiting": round(tally.waited / max(spent, 1e-9), 4),
-            "seconds": round(position.seconds, 1),
+            "best": round(state.best, 5),
+            "learning_rate": self.trainer.rate,
+            "items_per_second": round(stats.items / spent, 2),
+            "frames_per_second": round(stats.frames / spent, 1),
+            "waiting": round(stats.waited / spent, 4),
+            "seconds": round(state.seconds, 1),
             "evaluation_seconds": round(evaluation_seconds, 1),
             "peak_memory": peak_memory(),
         }
         hop = getattr(self.config.features, "hop_ms", None)
-        if hop is not None:
-            record["times_real_time"] = round(tally.frames * hop / 1000 / max(spent, 1e-9), 1)
-        return record
+        return record if hop is None else record | {"times_real_time": round(stats.frames * hop / 1000 / spent, 1)}
 
-    def _tell(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
-        pace = f"{record['times_real_time']} x real time" if "times_real_time" in record else f"{record['items_per_second']} lines/s"
-        star = " *" if record["epoch"] == self.learner.position.best_epoch else ""
+    def _report(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
+        speed = f"{record['times_real_time']} x real time" if "times_real_time" in record else f"{record['items_per_second']} lines/s"
+        star = " *" if record["epoch"] == self.state.best_epoch else ""
         self.progress.line(
-            f"epoch {record['epoch']}: loss {record['loss']:.3f}, development error {100 * record['error']:.2f} %{star}, "
-            f"{pace}, {100 * record['waiting']:.0f} % waiting, {duration(record['seconds'])}"
+            f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation error {100 * record['error']:.2f} %{star}, "
+            f"{speed}, {100 * record['waiting']:.0f} % waiting, {duration(record['seconds'])}"
         )
         reference, hypothesis = pairs[record["epoch"] % len(pairs)]
         self.progress.line(f"  reference:  {reference}\n  hypothesis: {hypothesis}")
-        if self.config.trainer.tensorboard:
-            from recognizer.training.tensorboard import write_scalars
-
-            write_scalars(self.run_dir, record)
+        if self.curves is not None:
+            for key, value in record.items():
+                if key not in ("epoch", "step"):
+                    self.curves.add_scalar(key, value, record["step"])
 
     def _save(self) -> None:
-        save_checkpoint(self.run_dir, {**self.learner.state(), "alphabet": list(self.alphabet.symbols)})
+        save_checkpoint(self.run_dir, {**self.trainer.state_dict(), "alphabet": list(self.alphabet.symbols)})
         self.saved = time.monotonic()
 
 
-def _open_run(config: TrainConfig, resume: bool) -> Path:
+@contextmanager
+def _open_run(config: TrainConfig, resume: bool) -> Iterator[Path]:
+    """The run's folder, made and locked, with the settings in it."""
     run_dir = Path(config.run_dir)
     if not resume and (run_dir / CHECKPOINT).exists():
         raise TrainingError(f"{run_dir}: holds a run already; go on with --resume {run_dir}, or name another run_dir")
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        partial = run_dir / (CONFIG + ".partial")
-        partial.write_text(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-        partial.replace(run_dir / CONFIG)
-        if not resume:
-            (run_dir / LOG).unlink(missing_ok=True)
-    except OSError as error:
-        raise TrainingError(f"{run_dir}: cannot write the run: {error.strerror}") from None
-    return run_dir
+    with ExitStack() as stack:
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(lock_run(run_dir))
+            partial = run_dir / (CONFIG + ".partial")
+            partial.write_text(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
+            partial.replace(run_dir / CONFIG)
+            if not resume:
+                (run_dir / LOG).unlink(missing_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{run_dir}: cannot write the run: {error.strerror}") from None
+        yield run_dir
 
 
-def _write_provenance(config: TrainConfig, train_part: Part, dev_part: Part, run_dir: Path) -> None:
-    """Say, in digests, what these weights see, and what those that they start from saw."""
-    provenance = Provenance.of(train_part.items.items, dev_part.items.items)
+def _write_provenance(config: TrainConfig, train_split: Split, dev_split: Split, run_dir: Path) -> None:
+    """Write digests of the items that these weights are trained and chosen on, and those of the weights that they start from."""
+    provenance = Provenance.of(train_split.dataset.items, dev_split.dataset.items)
     if config.init is not None:
-        earlier = find_bundle(config.init) / TRAINED_ON
-        if earlier.exists():
-            provenance |= Provenance.parse(earlier.read_text(encoding="utf-8"))
-    (run_dir / TRAINED_ON).write_text(provenance.to_text(), encoding="utf-8")
+        provenance |= Provenance.load(find_bundle(config.init)) or Provenance()
+    provenance.save(run_dir / TRAINED_ON)
 
 
-def _restore(learner: Learner, alphabet: Alphabet, run_dir: Path) -> None:
-    state = load_checkpoint(run_dir, learner.device)
+def _restore(trainer: Trainer, alphabet: Alphabet, run_dir: Path) -> None:
+    state = load_checkpoint(run_dir, trainer.device)
     if state.pop("alphabet") != list(alphabet.symbols):
         advice = f"start a new run with init={run_dir / BUNDLE}"
         raise TrainingError(f"{run_dir}: the training manifest has other symbols than when the run began; {advice}")
     try:
-        learner.restore(state)
+        trainer.load_state_dict(state)
     except (RuntimeError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{run_dir}: the checkpoint does not fit the settings ({str(error).splitlines()[0]})") from None
 
@@ -254,21 +270,35 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(known, handler)
 
 
-def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None) -> TrainConfig:
-    """The settings a run was started with, with some of ``trainer``'s changed.
-
-    Raises:
-        TrainingError: no run there, or its settings cannot be read.
-        ConfigError: a change that the settings refuse.
-    """
-    from recognizer.strict import build
-
-    path = Path(run_dir) / CONFIG
-    if not path.is_file():
-        raise TrainingError(f"{run_dir}: holds no run ({CONFIG} is missing)")
+def _open_curves(run_dir: Path) -> Any:
+    """The session's writer of TensorBoard's curves; TensorBoard is an extra of the package."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        values["trainer"].update(overrides or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
-        raise TrainingError(f"{path}: is damaged; restore it, or start a new run") from None
-    return replace(build(TrainConfig, values), run_dir=str(run_dir))
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise TrainingError("trainer.tensorboard=true needs the extra: pip install 'recognizer[tensorboard]'") from None
+    return SummaryWriter(str(run_dir / "tensorboard"))
+
+
+def _first_card(config: TrainConfig, run_dir: Path, record: dict[str, Any], pairs: list[tuple[str, str]]) -> str:
+    """What training itself knows: data, license, validation error, and how to make the bundle again."""
+
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|").replace("\n", " ")
+
+    corpus, rate = config.corpus, "character" if config.corpus.text.level == "characters" else "unit"
+    lines = [
+        f"# {corpus.name}",
+        "",
+        f"* Task: {'speech' if config.recognizer.modality == 'audio' else 'handwriting'} to {corpus.text.level}.",
+        f"* Trained on: `{corpus.name}`, manifest `{corpus.train}`; license of the data: {corpus.license}.",
+        f"* Validation error ({rate} error rate, greedy, {len(pairs)} items of `{corpus.dev}`): {100 * record['error']:.2f} %.",
+        "  Training was stopped and chosen by these items; score others with `recognizer evaluate`.",
+        f"* Training: {record['epoch']} epochs, {record['step']} steps, {duration(record['seconds'])}, "
+        f"seed {config.seed}, {config.trainer.precision}.",
+        f"* To train again: `recognizer train --config {run_dir / CONFIG} run_dir=NEW`.",
+        "",
+        "| reference | hypothesis |",
+        "|---|---|",
+        *(f"| {cell(reference)} | {cell(hypothesis)} |" for reference, hypothesis in pairs[:5]),
+    ]
+    return "\n".join(lines) + "\n"

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import re
 
-from recognizer.alphabet import BLANK, Alphabet
-from recognizer.bundle import load_bundle
-from recognizer.bundles import find_bundle
-from recognizer.config import TrainConfig, are_akin
+from recognizer.bundle.io import load_bundle
+from recognizer.bundle.registry import find_bundle
+from recognizer.config import TrainConfig, are_compatible
 from recognizer.errors import TrainingError
-from recognizer.models.network import Network
-from recognizer.models.outputs import label_axis
+from recognizer.models.network import Network, label_axis
+from recognizer.text.alphabet import BLANK, Alphabet
 
 
-def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Network) -> str:
-    """Copy a bundle's weights and feature statistics into a fresh network; return a line that says what was taken.
+def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Network) -> str:
+    """Copy a bundle's weights and feature statistics into a new network; return a line that says what was taken.
 
-    Output rows go over symbol by symbol: those of symbols (and the blank) that both alphabets have are kept, the others
-    stay as they were initialised. A deeper encoder may grow out of a shallower one: its first layers are the bundle's, the
-    layers above and the output they feed begin anew (layer by layer, Zeyer et al. 2017). How line images are cleaned and
-    how sound is dithered may differ; the statistics are the bundle's all the same.
+    The rows of the output layer are copied symbol by symbol: of symbols (and the blank) that both alphabets have; the others
+    stay as they were initialized. The new encoder may have more layers: the bundle's become its first ones, the layers above
+    them and the output layer stay as initialized (growing layer by layer, Zeyer et al. 2017). How line images are cleaned
+    and how sound is dithered may differ; the statistics are the bundle's all the same.
 
     Raises:
         TrainingError: the bundle has other features or another network.
     """
     source = load_bundle(find_bundle(bundle))
-    if not are_akin(source.recipe.features, config.features):
+    if not are_compatible(source.config.features, config.features):
         raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
     ours = network.state_dict()
     labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}
     shared = [(label, labels[s]) for label, s in enumerate((BLANK, *alphabet.symbols)) if s in labels]
-    depth = source.recipe.model.layers
-    grown = 0 < depth < config.model.layers
+    depth = source.config.model.num_layers
+    grown = 0 < depth < config.model.num_layers
     for name, tensor in ours.items():
         theirs = source.weights.get(name)
         if grown and _above(name, depth):
@@ -52,11 +51,11 @@ def start_from(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Ne
             raise TrainingError(f"init={bundle}: {name} has no place in this run's network; use the bundle's model settings")
     network.load_state_dict(ours)
     if grown:
-        return f"started from {bundle}: its {depth} layers with {config.model.layers - depth} new above; the output begins anew"
+        return f"started from {bundle}: its {depth} layers with {config.model.num_layers - depth} new above; the output begins anew"
     return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows"
 
 
 def _above(name: str, depth: int) -> bool:
-    """Whether a weight belongs to what stands on the first ``depth`` recurrent layers."""
-    part = re.match(r"encoder\.(?:layers|highways)\.(\d+)\.", name)
-    return int(part[1]) >= depth if part else name.startswith(("encoder.attention.", "output."))
+    """Whether a weight belongs to what comes after the first ``depth`` recurrent layers."""
+    layer = re.match(r"encoder\.(?:layers|highways)\.(\d+)\.", name)
+    return int(layer[1]) >= depth if layer else name.startswith(("encoder.attention.", "output."))

@@ -28,6 +28,11 @@ def sources(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in ARRAYS]
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "cache"
+
+
 def fill(folder: Path, sources: list[Path], features: AudioFeatures | LineFeatures = AUDIO) -> ArrayCache:
     cache = ArrayCache(folder, features)
     for source in sources:
@@ -45,17 +50,10 @@ def hits(cache: ArrayCache, sources: list[Path]) -> list[bool]:
     return [array is not None for array in found]
 
 
-def test_arrays_come_back_in_this_and_the_next_process(tmp_path: Path, sources: list[Path]) -> None:
-    cache = fill(tmp_path / "deep" / "cache", sources)
-    assert hits(cache, sources) == [True] * 3
-    assert hits(ArrayCache(tmp_path / "deep" / "cache", AUDIO), sources) == [True] * 3
-    assert cache.get(tmp_path / "other.wav") is None
-
-
-def test_what_was_added_later_comes_back_too(tmp_path: Path, sources: list[Path]) -> None:
-    fill(tmp_path / "cache", sources[:1])
-    fill(tmp_path / "cache", sources[1:])
-    assert hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [True] * 3
+def test_arrays_come_back_in_this_and_the_next_process(folder: Path, sources: list[Path]) -> None:
+    assert hits(fill(folder, sources[:1]), sources) == [True, False, False]
+    assert hits(fill(folder, sources[1:]), sources) == [True] * 3
+    assert hits(ArrayCache(folder, AUDIO), sources) == [True] * 3
 
 
 @pytest.mark.parametrize("change", [
@@ -63,14 +61,13 @@ def test_what_was_added_later_comes_back_too(tmp_path: Path, sources: list[Path]
     lambda path: os.utime(path, ns=(0, 1)),
     lambda path: path.unlink(),
 ])
-def test_a_changed_source_is_read_again(tmp_path: Path, sources: list[Path], change: Callable[[Path], object]) -> None:
-    cache = fill(tmp_path / "cache", sources)
+def test_a_changed_source_is_read_again(folder: Path, sources: list[Path], change: Callable[[Path], object]) -> None:
+    cache = fill(folder, sources)
     change(sources[1])
-    assert hits(cache, sources) == hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [True, False, True]
+    assert hits(cache, sources) == hits(ArrayCache(folder, AUDIO), sources) == [True, False, True]
     if sources[1].exists():
-        cache.add(sources[1], ARRAYS["b.png"])
-        cache.save()
-        assert hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [True] * 3
+        fill(folder, sources[1:2])
+        assert hits(ArrayCache(folder, AUDIO), sources) == [True] * 3
 
 
 @pytest.mark.parametrize(("before", "after", "kept"), [
@@ -81,51 +78,40 @@ def test_a_changed_source_is_read_again(tmp_path: Path, sources: list[Path], cha
     (LineFeatures(), LineFeatures(), True),
     (AUDIO, LineFeatures(), False),
 ])
-def test_other_settings_discard_what_depends_on_them(
-    tmp_path: Path, sources: list[Path], before: AudioFeatures, after: AudioFeatures, kept: bool
-) -> None:
-    fill(tmp_path / "cache", sources, before)
-    assert hits(ArrayCache(tmp_path / "cache", after), sources) == [kept] * 3
-    assert (tmp_path / "cache" / "arrays.bin").exists() == kept  # discarded arrays leave the disk
+def test_other_settings_discard_what_depends_on_them(folder: Path, sources: list[Path], before, after, kept: bool) -> None:
+    fill(folder, sources, before)
+    assert hits(ArrayCache(folder, after), sources) == [kept] * 3
+    assert (folder / "arrays.bin").exists() == kept  # discarded arrays leave the disk
 
 
-@pytest.mark.parametrize("left", [0, 10])
-def test_truncated_arrays_are_discarded_and_written_anew(tmp_path: Path, sources: list[Path], left: int) -> None:
-    fill(tmp_path / "cache", sources)
-    os.truncate(tmp_path / "cache" / "arrays.bin", left)
-    cache = ArrayCache(tmp_path / "cache", AUDIO)
-    assert hits(cache, sources) == [False] * 3
-    fill(tmp_path / "cache", sources)
-    assert hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [True] * 3
+@pytest.mark.parametrize("content", [0, 10, "", "half", "[]", "null", "{}", '{"fingerprint": 3}'])
+def test_truncated_arrays_and_a_broken_index_are_discarded(folder: Path, sources: list[Path], content: int | str) -> None:
+    fill(folder, sources)
+    index = folder / "index.json"
+    if isinstance(content, int):
+        os.truncate(folder / "arrays.bin", content)
+    else:
+        index.write_text(index.read_text()[:50] if content == "half" else content)
+    assert hits(ArrayCache(folder, AUDIO), sources) == [False] * 3
+    fill(folder, sources)
+    assert hits(ArrayCache(folder, AUDIO), sources) == [True] * 3
 
 
-@pytest.mark.parametrize("content", ["", "half", "[]", "null", "{}", '{"fingerprint": 3}'])
-def test_a_broken_index_is_ignored(tmp_path: Path, sources: list[Path], content: str) -> None:
-    fill(tmp_path / "cache", sources)
-    index = tmp_path / "cache" / "index.json"
-    index.write_text(index.read_text()[:50] if content == "half" else content)
-    assert hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [False] * 3
-    fill(tmp_path / "cache", sources)
-    assert hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [True] * 3
-
-
-def test_arrays_of_a_killed_process_are_not_mistaken_for_others(tmp_path: Path, sources: list[Path]) -> None:
-    fill(tmp_path / "cache", sources[:1])
-    unsaved = ArrayCache(tmp_path / "cache", AUDIO)
+def test_arrays_of_a_killed_process_are_not_mistaken_for_others(folder: Path, sources: list[Path]) -> None:
+    fill(folder, sources[:1])
+    unsaved = ArrayCache(folder, AUDIO)
     unsaved.add(sources[1], ARRAYS["b.png"])  # killed before save, perhaps while writing
-    with (tmp_path / "cache" / "arrays.bin").open("ab") as file:
+    with (folder / "arrays.bin").open("ab") as file:
         file.write(b"\x01\x02\x03")
-    (tmp_path / "cache" / "index.partial").write_text("half an ind")
-    cache = ArrayCache(tmp_path / "cache", AUDIO)
-    assert hits(cache, sources) == [True, False, False]
-    cache.add(sources[2], ARRAYS["c.wav"])
-    cache.save()
-    assert hits(ArrayCache(tmp_path / "cache", AUDIO), sources) == [True, False, True]
+    (folder / "index.partial").write_text("half an ind")
+    assert hits(ArrayCache(folder, AUDIO), sources) == [True, False, False]
+    fill(folder, sources[2:])
+    assert hits(ArrayCache(folder, AUDIO), sources) == [True, False, True]
 
 
-def test_a_failed_save_leaves_the_old_index(tmp_path: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = fill(tmp_path / "cache", sources[:1])
-    before = (tmp_path / "cache" / "index.json").read_text()
+def test_a_failed_save_leaves_the_old_index(folder: Path, sources: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = fill(folder, sources[:1])
+    before = (folder / "index.json").read_text()
     cache.add(sources[1], ARRAYS["b.png"])
 
     def fail(self: Path, text: str) -> int:
@@ -136,8 +122,7 @@ def test_a_failed_save_leaves_the_old_index(tmp_path: Path, sources: list[Path],
     monkeypatch.setattr(Path, "write_text", fail)
     with pytest.raises(TrainingError, match=r"cannot write the cache: No space left on device; set trainer\.cache=false"):
         cache.save()
-    assert (tmp_path / "cache" / "index.json").read_text() == before
-    assert json.loads(before)["entries"].keys() == {str(sources[0])}
+    assert (folder / "index.json").read_text() == before and json.loads(before)["entries"].keys() == {str(sources[0])}
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -49,11 +49,7 @@ def test_sources_move_with_their_folder(tmp_path: Path, monkeypatch: pytest.Monk
     for path in ("m.jsonl", tmp_path / "moved" / "manifests" / "m.jsonl"):
         source = load_manifest(path)[0].source
         assert source.is_absolute() and source.read_text() == "here"
-
-
-def test_an_absolute_source_stays(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.jsonl", '{"id": "a", "source": "/elsewhere/a.wav"}')
-    assert load_manifest(path)[0].source == Path("/elsewhere/a.wav")
+    assert load_manifest(write(tmp_path / "m.jsonl", '{"id": "a", "source": "/elsewhere/a.wav"}'))[0].source == Path("/elsewhere/a.wav")
 
 
 def test_null_is_the_same_as_nothing_and_empty_lines_are_passed_over(tmp_path: Path) -> None:
@@ -64,7 +60,6 @@ def test_null_is_the_same_as_nothing_and_empty_lines_are_passed_over(tmp_path: P
 
 @pytest.mark.parametrize(("line", "message"), [
     ('{"id": "b", "source": "b"', r"not JSON: .* at column 26"),
-    ("b\tb.wav\thello", "not JSON: .* at column 1"),
     ('["b", "b.wav"]', "expected a JSON object"),
     ('{"source": "b"}', "the key 'id' must be a non-empty string"),
     ('{"id": 7, "source": "b"}', "the key 'id' must be a non-empty string"),
@@ -72,18 +67,15 @@ def test_null_is_the_same_as_nothing_and_empty_lines_are_passed_over(tmp_path: P
     ('{"id": "b", "source": "b", "speaker": "s"}', "unknown key 'speaker' .*meta"),
     ('{"id": "b", "source": "b", "txt": "s"}', r"unknown key 'txt'; did you mean 'text'\?"),
     ('{"id": "b", "source": "b", "text": 3}', "the key 'text' has a value of the wrong type: 3"),
-    ('{"id": "b", "source": "b", "text": ["x"]}', "the key 'text' has a value of the wrong type"),
     ('{"id": "b", "source": "b", "seconds": "3"}', "the key 'seconds' has a value of the wrong type: '3'"),
     ('{"id": "b", "source": "b", "seconds": true}', "the key 'seconds' has a value of the wrong type: True"),
     ('{"id": "b", "source": "b", "width": 3.5}', "the key 'width' has a value of the wrong type: 3.5"),
-    ('{"id": "b", "source": "b", "width": true}', "the key 'width' has a value of the wrong type: True"),
     ('{"id": "b", "source": "b", "group": 3}', "the key 'group' has a value of the wrong type: 3"),
     ('{"id": "b", "source": "b", "meta": []}', r"the key 'meta' has a value of the wrong type: \[\]"),
     ('{"id": "b", "source": "b", "units": "AH B"}', "the key 'units' must be a list of non-empty strings"),
-    ('{"id": "b", "source": "b", "units": ["AH", ""]}', "the key 'units' must be a list of non-empty strings"),
     ('{"id": "b", "source": "b", "units": ["AH", "A H"]}', "the key 'units' must be a list .* without white space"),
     ('{"id": "b", "source": "b", "units": [1]}', "the key 'units' must be a list of non-empty strings"),
-    ('{"id": "a", "source": "b"}', "the id 'a' already stands in line 1$"),
+    ('{"id": "a", "source": "b"}', "the id 'a' is already in line 1$"),
 ])
 def test_errors_name_file_and_line(tmp_path: Path, line: str, message: str) -> None:
     path = write(tmp_path / "m.jsonl", '{"id": "a", "source": "a"}', "", line)

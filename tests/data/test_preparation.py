@@ -1,4 +1,4 @@
-"""``recognizer prepare``: manifests, counts, messages and exit codes, with readers as installed and one made up."""
+"""From corpora to manifests: splits, counts, what is left out, options, and how corpora are found."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import types
 from pathlib import Path
 
 import pytest
+import soundfile
 from PIL import Image
 
 from recognizer.data import preparation
 from recognizer.data.manifest import Item, load_manifest
-from recognizer.data.preparation import Counts, add_prepare_arguments, corpora, count_items, prepare, run_prepare
+from recognizer.data.preparation import Counts, corpora, count_items, measure, prepare
 from recognizer.errors import ConfigError, InputError, ManifestError
 
 
@@ -27,15 +28,9 @@ def lines(tmp_path: Path) -> Path:
     return tmp_path / "lines"
 
 
-def run(*words: object) -> int:
-    parser = argparse.ArgumentParser()
-    add_prepare_arguments(parser)
-    return run_prepare(parser.parse_args([str(word) for word in words]))
-
-
-def test_splits_counts_and_round_trip(lines, tmp_path):
+def test_splits_and_counts(lines, tmp_path):
     out = tmp_path / "out"
-    counts = prepare("pairs", lines, out, dev=0.17, test=0.17)
+    counts = prepare("folder", lines, out, dev=0.17, test=0.17)
     assert sorted(path.name for path in out.iterdir()) == ["dev.jsonl", "test.jsonl", "train.jsonl"]
     assert {name: (c.items, c.groups, c.seconds, c.units) for name, c in counts.items()} == {
         "train": (8, 4, None, 0), "dev": (2, 1, None, 0), "test": (2, 1, None, 0)}
@@ -49,60 +44,31 @@ def test_splits_counts_and_round_trip(lines, tmp_path):
 
 def test_the_same_again_is_the_same_to_the_byte(lines, tmp_path):
     for name in ("a", "b"):
-        prepare("pairs", lines, tmp_path / name, dev=0.2, seed=3)
+        prepare("folder", lines, tmp_path / name, dev=0.2, seed=3)
     assert (tmp_path / "a" / "dev.jsonl").read_bytes() == (tmp_path / "b" / "dev.jsonl").read_bytes()
 
 
 def test_all_or_a_name(lines, tmp_path):
-    assert list(prepare("pairs", lines, tmp_path / "out")) == ["all"]
-    assert list(prepare("pairs", lines, tmp_path / "out", name="pilot")) == ["pilot"]
+    assert list(prepare("folder", lines, tmp_path / "out")) == ["all"]
+    assert list(prepare("folder", lines, tmp_path / "out", name="pilot")) == ["pilot"]
     assert (tmp_path / "out" / "all.jsonl").read_bytes() == (tmp_path / "out" / "pilot.jsonl").read_bytes()
-    with pytest.raises(ManifestError, match=r"'\.\./x' cannot be the name"):
-        prepare("pairs", lines, tmp_path / "out", name="../x")
 
 
-def test_command_prints_counts(lines, tmp_path, capsys):
-    assert run("pairs", lines, tmp_path / "out", "--dev-every", 3) == 0
-    printed = capsys.readouterr()
-    assert [row.split() for row in printed.out.splitlines()] == [
-        ["split", "items", "groups", "hours", "characters", "units"],
-        ["train", "8", "4", "-", "3", "0"], ["dev", "4", "2", "-", "2", "0"], ["dropped", "0"]]
-    assert printed.err == ""
-
-
-def test_what_is_left_out_is_named_counted_and_fails_the_command(lines, tmp_path, capsys):
-    (lines / "w1" / "01.txt").unlink()
-    (lines / "w2" / "02.png").write_bytes(b"not an image")
-    (lines / "w3" / "03.txt").write_text("")
-    Image.new("L", (5, 5)).save(lines / "w4" / "04.tif")
-    assert run("pairs", lines, tmp_path / "out") == 1
-    printed = capsys.readouterr()
-    assert printed.out.splitlines()[-1] == "dropped 4" and printed.out.splitlines()[1].split()[:2] == ["all", "9"]
-    errors = printed.err.splitlines()
-    assert len(errors) == 4 and all(line.startswith(f"dropped: {lines}") for line in errors)
-    assert any("already that of" in line for line in errors)
-    assert len(load_manifest(tmp_path / "out" / "all.jsonl")) == 9
-
-
-def test_items_without_groups_are_remarked_when_they_are_divided(lines, tmp_path):
+def test_groups_that_are_missing_or_in_two_manifests_are_noted(lines, tmp_path):
     notes: list[str] = []
-    prepare("pairs", lines, tmp_path / "out", group_by="none", note=notes.append)
+    prepare("folder", lines, tmp_path / "out", group_by="none", note=notes.append)
     assert notes == []
-    counts = prepare("pairs", lines, tmp_path / "out", group_by="none", dev=0.25, note=notes.append)
-    assert counts["dev"].items == 3 and "12 of 12 items have no group" in notes[0]
-
-
-def test_a_speaker_in_two_manifests_is_remarked(lines, tmp_path):
-    notes: list[str] = []
-    prepare("pairs", lines, tmp_path / "out", name="test", note=notes.append)
-    prepare("pairs", lines, tmp_path / "out", dev=0.2, note=notes.append)
+    counts = prepare("folder", lines, tmp_path / "out", group_by="none", dev=0.25, note=notes.append)
+    assert counts["dev"].items == 3 and "12 of 12 items have no group" in notes.pop()
+    prepare("folder", lines, tmp_path / "again", name="test", note=notes.append)
+    prepare("folder", lines, tmp_path / "again", dev=0.2, note=notes.append)
     assert len(notes) == 1 and notes[0].startswith("6 groups in more than one manifest")
 
 
 @pytest.mark.parametrize("corpus", ["rendered", "no-speech", "distorted"])
-def test_sets_of_one_kind_lie_side_by_side(corpus, lines, tmp_path):
+def test_generated_sets_of_one_kind_lie_side_by_side(corpus, lines, tmp_path):
     (tmp_path / "book.txt").write_text("it was the best of times")
-    prepare("pairs", lines, tmp_path / "real", name="some")
+    prepare("folder", lines, tmp_path / "real", name="some")
     source = {"rendered": tmp_path / "book.txt", "no-speech": None, "distorted": tmp_path / "real" / "some.jsonl"}[corpus]
     options = {"rendered": {"lines": 3}, "no-speech": {"items": 3}, "distorted": {"items": 3, "kind": ["photo"]}}[corpus]
     prepare(corpus, source, tmp_path / "out", name="first", **options)
@@ -116,22 +82,43 @@ def test_sets_of_one_kind_lie_side_by_side(corpus, lines, tmp_path):
     assert {item.source.parts[len(tmp_path.parts) + 1] for item in load_manifest(tmp_path / "out" / "all.jsonl")} == {corpus}
 
 
-def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_made(tmp_path):
-    with pytest.raises(ManifestError, match="cannot be the name"):
-        prepare("no-speech", None, tmp_path / "out", name="../elsewhere", items=1)
-    assert not list(tmp_path.iterdir())
+def test_generated_corpora_take_no_source_and_others_need_one(tmp_path):
+    counts = prepare("no-speech", None, tmp_path / "out", items=6, longest=0.6, test=0.4, note=lambda text: None)
+    items = load_manifest(tmp_path / "out" / "train.jsonl")
+    assert counts["train"].items == len(items) == 4
+    assert all(item.empty and item.text == "" and item.units == () and item.seconds for item in items)
+    with pytest.raises(ConfigError, match="'no-speech' is generated; leave its source out"):
+        prepare("no-speech", tmp_path, tmp_path / "out")
+    with pytest.raises(ConfigError, match="'folder' needs a source"):
+        prepare("folder", None, tmp_path / "out")
 
 
-def test_unknown_names(lines, tmp_path, capsys):
-    with pytest.raises(ConfigError, match="did you mean 'pairs'"):
-        prepare("pair", lines, tmp_path / "out")
+def test_texts_get_their_phones_from_a_lexicon(lines, tmp_path):
+    (lines / "w1" / "01.txt").write_text("one two")
+    (lines / "w2" / "02.txt").write_text("one three")
+    (tmp_path / "lexicon").write_text("one W AH1 N\ntwo T UW1\n")
+    dropped: list[InputError] = []
+    prepare("folder", lines, tmp_path / "out", lexicon=tmp_path / "lexicon", drop=dropped.append)
+    (only,) = load_manifest(tmp_path / "out" / "all.jsonl")
+    assert only.units == ("W", "AH", "N", "T", "UW") and only.text == "one two"
+    assert len(dropped) == 11 and any("02.png: 'three' is not in the lexicon" in str(error) for error in dropped)
+
+
+def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_written(lines, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    for corpus, source in (("no-speech", None), ("folder", lines)):
+        with pytest.raises(ManifestError, match=r"'\.\./x' cannot be the name"):
+            prepare(corpus, source, tmp_path / "out", name="../x")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unknown_names_and_options(lines, tmp_path):
+    with pytest.raises(ConfigError, match="did you mean 'folder'"):
+        prepare("foldr", lines, tmp_path / "out")
     with pytest.raises(ConfigError, match="did you mean 'group_by'"):
-        prepare("pairs", lines, tmp_path / "out", group_bye="none")
+        prepare("folder", lines, tmp_path / "out", group_bye="none")
     with pytest.raises(ConfigError, match="quoting"):
         prepare("table", lines, tmp_path / "out", quoting="standrad")
-    with pytest.raises(SystemExit) as stop:
-        run("speechocaen", "a", "b")
-    assert stop.value.code == 2 and "did you mean 'speechocean'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -143,13 +130,22 @@ def test_options_of_a_python_call_are_those_of_the_command(lines, tmp_path):
 
 def test_nothing_is_written_when_nothing_can_be_read_or_divided(lines, tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
-        prepare("pairs", tmp_path / "none", tmp_path / "out")
+        prepare("folder", tmp_path / "none", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="not one usable item"):
-        prepare("pairs", tmp_path / "empty", tmp_path / "out")
+        prepare("folder", tmp_path / "empty", tmp_path / "out")
     with pytest.raises(ConfigError, match="cannot be divided"):
-        prepare("pairs", lines / "w1", tmp_path / "out", dev=0.1)
+        prepare("folder", lines / "w1", tmp_path / "out", dev=0.1)
     assert not (tmp_path / "out").exists()
+
+
+def test_lengths_are_measured_where_they_are_missing(lines, tones):
+    sound, dropped = tones.items()[0], []
+    (lines / "bad.png").write_bytes(b"no picture")
+    items = [Item("a", sound.source), Item("b", lines / "w3" / "09.png", width=5), Item("c", lines / "w3" / "09.png"), Item("d", lines / "bad.png")]
+    first, second, third = measure(items, dropped.append)
+    assert first.seconds == pytest.approx(soundfile.info(sound.source).duration, abs=1e-4) and (second.width, third.width) == (5, 29)
+    assert len(dropped) == 1 and "bad.png" in str(dropped[0])
 
 
 def test_counts_of_recordings():
@@ -158,12 +154,12 @@ def test_counts_of_recordings():
 
 
 def test_a_new_module_of_the_package_is_a_new_corpus(tmp_path, monkeypatch):
-    package = types.ModuleType("made_up_corpora")
+    package = types.ModuleType("other_corpora")
     package.__path__ = [str(tmp_path)]
     (tmp_path / "helper.py").write_text("")
     (tmp_path / "tones.py").write_text('"""Tones."""\nCORPUS = "tones"\ndef add_arguments(parser): pass\ndef read(source, options): yield from ()\n')
-    monkeypatch.setitem(sys.modules, "made_up_corpora", package)
-    monkeypatch.setattr(preparation, "PACKAGE", "made_up_corpora")
+    monkeypatch.setitem(sys.modules, "other_corpora", package)
+    monkeypatch.setattr(preparation, "PACKAGE", "other_corpora")
     assert list(corpora()) == ["tones"]
 
 
@@ -174,16 +170,3 @@ def test_every_corpus_has_help_and_no_required_option():
         parser.parse_args([])
         assert module.__doc__ and module.__doc__.strip(), name
         parser.format_help()
-
-
-def test_a_corpus_made_of_nothing_asks_for_no_source(tmp_path, capsys):
-    assert run("no-speech", tmp_path / "out", "--items", 6, "--longest", 0.6, "--test", 0.4) == 0
-    items = load_manifest(tmp_path / "out" / "train.jsonl")
-    assert len(items) == 4 and all(item.empty and item.text == "" and item.units == () and item.seconds for item in items)
-    assert prepare("no-speech", None, tmp_path / "again", items=6, longest=0.6, note=lambda text: None)["all"].items == 6
-    with pytest.raises(ConfigError, match="'no-speech' is made of nothing; leave its source out"):
-        prepare("no-speech", tmp_path, tmp_path / "out")
-    with pytest.raises(ConfigError, match="'pairs' needs a source"):
-        prepare("pairs", None, tmp_path / "out")
-    with pytest.raises(SystemExit):
-        run("pairs", tmp_path / "out")

@@ -30,7 +30,7 @@ group_lists = st.lists(st.one_of(st.none(), st.sampled_from("abcdefghijkl")), mi
 
 @trials
 @given(group_lists, st.floats(0.01, 0.45), st.floats(0.01, 0.45), st.integers(0, 5), st.randoms(use_true_random=False))
-def test_random_groups(groups: list[str | None], dev: float, test: float, seed: int, chance: random.Random) -> None:
+def test_random_groups(groups: list[str | None], dev: float, test: float, seed: int, rng: random.Random) -> None:
     items = make_items(groups)
     if len({group_key(item) for item in items}) < 3:
         with pytest.raises(ConfigError, match="cannot be divided"):
@@ -44,7 +44,7 @@ def test_random_groups(groups: list[str | None], dev: float, test: float, seed: 
     for part in parts.values():
         assert [item.id for item in part] == sorted(item.id for item in part)
     shuffled = items[:]
-    chance.shuffle(shuffled)
+    rng.shuffle(shuffled)
     assert membership(split_by_group(shuffled, {"dev": dev, "test": test}, seed)) == membership(parts)
 
 

@@ -26,13 +26,13 @@ class Reading(NamedTuple):
 def read(tmp_path: Path) -> Callable[..., Reading]:
     """Call a reader with command-line options; files it makes go to tmp_path/out."""
 
-    def call(corpus: str, source: Path, *words: str) -> Reading:
+    def call(corpus: str, source: Path, *words: str, seed: int = 1, out: str = "out") -> Reading:
         module: Any = importlib.import_module(f"recognizer.data_prep.{corpus}")
         parser = argparse.ArgumentParser()
         module.add_arguments(parser)
         reading = Reading([], [], [])
         options = parser.parse_args(words)
-        options.made = tmp_path / "out"
+        options.made, options.seed = tmp_path / out, seed
         options.drop = lambda error: reading.dropped.append(str(error))
         options.note = reading.notes.append
         reading.items.extend(module.read(source, options))
@@ -71,11 +71,11 @@ def sound() -> Callable[..., Path]:
 
 @pytest.fixture
 def picture() -> Callable[..., Path]:
-    """Write a grey image."""
+    """Write a gray image."""
 
-    def call(path: Path, size: tuple[int, int] = (40, 10), grey: int = 200) -> Path:
+    def call(path: Path, size: tuple[int, int] = (40, 10), gray: int = 200) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("L", size, grey).save(path)
+        Image.new("L", size, gray).save(path)
         return path
 
     return call

@@ -137,11 +137,6 @@ def test_a_bad_page_is_named_and_the_next_is_read(page, read, write, content, me
     assert len(reading.dropped) == 1 and message in reading.dropped[0] and str(path.parent) in reading.dropped[0]
 
 
-def test_a_doctype_without_entities_is_harmless(page, read, write):
-    write(page / "p1.xml", alto(line()).replace("?>", "?><!DOCTYPE alto>", 1))
-    assert len(read("alto", page).items) == 1
-
-
 def test_other_xml_is_remarked(page, read, write):
     write(page / "mets.xml", "<mets/>")
     write(page / "p1.xml", alto(line()))

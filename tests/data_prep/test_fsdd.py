@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from recognizer.bundles import find_bundle
-from recognizer.data.manifest import Item, save_manifest
+from recognizer.bundle.registry import find_bundle
 from recognizer.data_prep.fsdd import DIGITS, PHONES
-from recognizer.errors import ConfigError, ManifestError
-from recognizer.lexicon import load_lexicon
+from recognizer.errors import ConfigError
+from recognizer.text.lexicon import load_lexicon
 
 
 @pytest.fixture
@@ -56,16 +55,3 @@ def test_phones_are_those_of_the_dictionary_in_the_box(digits, read):
     for word, phones in zip(DIGITS, PHONES, strict=True):
         assert phones == tuple(lexicon[word][0])
     assert [i.units for i in read("fsdd", digits).items][1] == ("TH", "R", "IY")
-
-
-def test_single_digits_of_a_manifest(tmp_path, read, sound):
-    items = [Item(f"s_{number}", sound(tmp_path / f"{number}.wav"), text=text, group=group) for number, (text, group) in enumerate(
-        (("SEVEN", "anna"), ("zero", "bo"), ("one two", "bo"), ("six", None)))]  # fmt: skip
-    save_manifest(items, tmp_path / "single.jsonl")
-    reading = read("fsdd", tmp_path / "single.jsonl", "--dev-speaker", "bo")
-    assert [(i.text, i.group, i.source.name, i.meta["split"]) for i in reading.items] == [
-        ("seven", "anna", "0.wav", "train"), ("zero", "bo", "1.wav", "dev")]  # fmt: skip
-    assert [reason.split(": ", 1)[1] for reason in reading.dropped] == [f"s_{n}: must be one digit in words, with a group" for n in (2, 3)]
-    (tmp_path / "notes.txt").write_text("seven\n")
-    with pytest.raises(ManifestError, match=r"notes\.txt:1"):
-        read("fsdd", tmp_path / "notes.txt")

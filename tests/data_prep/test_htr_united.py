@@ -1,4 +1,4 @@
-"""HTR-United repositories: both formats, licences, hands, and several clones at once."""
+"""HTR-United repositories: both formats, licenses, writers, and several clones at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_one_clone(clones, read) -> None:
     reading = read("htr_united", clones / "one")
     assert [(i.id, i.text, i.group, i.meta["dataset"]) for i in reading.items] == [
         ("data/doc/f0/0001", "one 0", "data/doc", "Corpus one"), ("data/doc/f1/0001", "one 1", "data/doc", "Corpus one")]
-    assert reading.dropped == [] and reading.notes == [f"{clones / 'one' / 'htr-united.yml'}: licence: CC-BY 4.0 (Corpus one)"]
+    assert reading.dropped == [] and reading.notes == [f"{clones / 'one' / 'htr-united.yml'}: license: CC-BY 4.0 (Corpus one)"]
     assert [i.group for i in read("htr_united", clones / "two").items] == ["data/doc/f0", "data/doc/f1"]
     assert [i.group for i in read("htr_united", clones / "two", "--group-by", "none").items] == [None, None]
 
@@ -54,15 +54,15 @@ def test_several_clones_keep_their_lines_apart(clones, read) -> None:
     assert len(reading.notes) == 2
 
 
-def test_without_a_catalogue_the_licence_is_said_to_be_unknown(clones, read, write) -> None:
+def test_without_a_catalogue_the_license_is_said_to_be_unknown(clones, read, write) -> None:
     (clones / "one" / "htr-united.yml").unlink()
     reading = read("htr_united", clones / "one")
-    assert "licence is not known" in reading.notes[0] and reading.items[0].meta["dataset"] == "one" and reading.items[0].group == "data/doc/f0"
+    assert "license is not known" in reading.notes[0] and reading.items[0].meta["dataset"] == "one" and reading.items[0].group == "data/doc/f0"
     for content, message in (("a: [", "not YAML"), ("- a", "expected keys")):
         write(clones / "one" / "htr-united.yml", content)
         with pytest.raises(InputError, match=message):
             read("htr_united", clones / "one")
     write(clones / "one" / "htr-united.yml", "title: T\nlicense: {name: CC0}\nhands: unknown\n")
-    assert "licence: CC0 (T)" in read("htr_united", clones / "one").notes[0]
+    assert "license: CC0 (T)" in read("htr_united", clones / "one").notes[0]
     with pytest.raises(ConfigError, match="did you mean 'folder'"):
         read("htr_united", clones / "one", "--group-by", "foldr")

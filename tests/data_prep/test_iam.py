@@ -13,8 +13,8 @@ from PIL import Image
 
 from recognizer.data.manifest import load_manifest
 from recognizer.data.preparation import prepare
-from recognizer.data_prep.iam import unescape
-from recognizer.data_prep.iam_lists import DISTRIBUTED, SPLITS, load_list
+from recognizer.data_prep import iam
+from recognizer.data_prep.iam import DISTRIBUTED, SPLITS, load_list, load_split, unescape
 from recognizer.errors import InputError
 
 TOKENS = 'A|MOVE|to|"|stop|"|Mr.|Gaitskell|,|I|\'ll|say|,|R|&|D'
@@ -219,3 +219,40 @@ def test_lists_of_the_official_task_are_checked_for_it_alone(part, read, write):
     complaint = f"{root}/task/trainset.txt: lacks 2 lines and has 1 others; published: 6161 lines, a01-000u-00 to r06-143-04"
     assert complaint in read("iam", root, "--partial", "--text", "laia", "--split", "official").notes
     assert complaint not in read("iam", root, "--partial", "--text", "laia").notes
+
+
+SIZES = {  # lines and forms
+    "official_train": (6161, 747), "official_validation1": (900, 105), "official_validation2": (940, 115), "official_test": (1861, 232),
+    "aachen_train": (6482, 747), "aachen_validation": (976, 116), "aachen_test": (2915, 336),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_sizes(name):
+    ids = load_list(name)
+    assert (len(ids), len({id[:-3] for id in ids})) == SIZES[name] and len(set(ids)) == len(ids)
+
+
+def test_how_the_two_families_overlap():
+    lists = {name: set(load_list(name)) for name in SIZES}
+    assert lists["official_train"] < lists["aachen_train"]
+    assert {id[:-3] for id in lists["official_train"]} == {id[:-3] for id in lists["aachen_train"]}
+    for name, overlaps in (("aachen_test", (759, 709, 1313, 134)), ("aachen_validation", (141, 231, 548, 56))):
+        others = [lists[f"official_{part}"] for part in ("validation1", "validation2", "test")]
+        assert (*(len(lists[name] & other) for other in others), len(lists[name] - set().union(*others))) == overlaps
+
+
+def test_sets_of_a_split_do_not_share_forms():
+    for name, sizes in (("official", (6161, 1840, 1861)), ("aachen", (6482, 976, 2915)), ("aachen_laia", (6161, 966, 2915))):
+        split = load_split(name)
+        sets = {manifest: [id for id, (m, _) in split.items() if m == manifest] for manifest in ("train", "dev", "test")}
+        assert tuple(map(len, sets.values())) == sizes
+        forms = [{id[:-3] for id in ids} for ids in sets.values()]
+        assert len(set().union(*forms)) == sum(map(len, forms))
+    assert not any(id.startswith("c04-160") for id in load_split("aachen_laia")) and "c04-160-00" in load_split("aachen")
+
+
+def test_damaged_lists_are_noticed(monkeypatch):
+    monkeypatch.setattr(iam, "load_list", lambda name: load_list(name)[1:])
+    with pytest.raises(InputError, match="have 6481 lines for train, published 6482; install again"):
+        load_split("aachen")

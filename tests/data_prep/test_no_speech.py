@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 import pytest
 import soundfile
 
-from recognizer.data_prep import no_speech
-from recognizer.data_prep.no_speech import KINDS, LEVELS
+from recognizer.data_prep.no_speech import KINDS, LEVELS_DB
 from recognizer.errors import ConfigError
 
 RATE = 8000
 
 
 @pytest.fixture
-def make(tmp_path):
-    def call(*words, seed=1, out="out"):
-        parser = argparse.ArgumentParser()
-        no_speech.add_arguments(parser)
-        options = parser.parse_args(["--rate", str(RATE), *words])
-        options.made, options.seed = tmp_path / out / "made", seed
-        return list(no_speech.read(tmp_path, options))
-
-    return call
+def make(read, tmp_path):
+    return lambda *words, seed=1, out="out": read("no_speech", tmp_path, "--rate", str(RATE), *words, seed=seed, out=out).items
 
 
 def sounds(items):
@@ -38,12 +28,12 @@ def test_each_kind_in_turn_marked_as_empty(make):
     for item, samples in zip(items, sounds(items), strict=True):
         assert 0.3 * RATE <= len(samples) <= 0.6 * RATE and np.abs(samples).max() <= 1
         rms = np.sqrt(np.mean(samples**2))
-        assert rms == 0 if item.meta["kind"] == "silence" else 10 ** (LEVELS[0] / 20) * 0.9 < rms < 10 ** (LEVELS[1] / 20) * 1.1
+        assert rms == 0 if item.meta["kind"] == "silence" else 10 ** (LEVELS_DB[0] / 20) * 0.9 < rms < 10 ** (LEVELS_DB[1] / 20) * 1.1
     assert len({samples.tobytes() for samples in sounds(items)}) == 12
 
 
 def test_a_recording_follows_from_the_seed_and_its_number(make):
-    few, more, other = make("--items", "5", out="a"), make("--items", "7", out="b"), make("--items", "5", seed=2, out="c")
+    few, more, other = make("--items", "5", out="a/made"), make("--items", "7", out="b/made"), make("--items", "5", seed=2, out="c/made")
     for first, again in zip(few, more[:5], strict=True):
         assert first.source.read_bytes() == again.source.read_bytes() and first.id == again.id
     assert all(a.source.read_bytes() != b.source.read_bytes() for a, b in zip(few, other, strict=True))

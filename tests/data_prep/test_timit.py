@@ -13,9 +13,9 @@ import soundfile
 
 from recognizer.data.manifest import load_manifest
 from recognizer.data.preparation import prepare
-from recognizer.data_prep.timit_lists import CORE, CORE_TEST, DEVELOPMENT, FOLDED_PHONES, TEST_SPEAKERS, TRAIN_SPEAKERS
+from recognizer.data_prep.timit import CORE, CORE_TEST, DEVELOPMENT, FOLDED_PHONES, TEST_SPEAKERS, TRAIN_SPEAKERS
 from recognizer.errors import InputError
-from recognizer.phones import PHONES_39, PHONES_48, fold_phones
+from recognizer.text.phones import PHONES_39, PHONES_48, fold_phones
 
 SENTENCES = ("SA1", "SA2", "SI1027", "SI1657", "SI648", "SX127", "SX217", "SX307", "SX37", "SX397")
 HEAD = "database_id -s5 TIMIT\nsample_count -i {}\nsample_rate -i 16000\nchannel_count -i 1\nsample_n_bytes -i 2\nsample_byte_format -s2 01\n"

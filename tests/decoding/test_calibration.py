@@ -1,4 +1,4 @@
-"""Calibration: fits recover what made the data, never run away, and confidences are counted as the definition says."""
+"""Calibration: fits recover the weights that made the data, never run away, and confidences are counted as the definition says."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.calibration import Calibration, Logistic
+from recognizer.config import PlattScaling
 from recognizer.decoding.calibration import Bin, Evidence, expected_calibration_error, fit_calibration, fit_logistic, reliability
 from recognizer.decoding.confidence import combine, log_odds
-from recognizer.errors import ConfigError, InputError
-from recognizer.strict import build, plain
+from recognizer.errors import InputError
 
 
-def made(generator: np.random.Generator, truth: Logistic, count: int) -> Evidence:
+def made(generator: np.random.Generator, truth: PlattScaling, count: int) -> Evidence:
     share, peak = generator.uniform(0.01, 0.99, count), generator.uniform(0.01, 0.99, count)
     return Evidence(share, peak, generator.uniform(size=count) < combine(share, peak, truth))
 
 
-@pytest.mark.parametrize("truth", [Logistic(1.0, 0.5, -0.5), Logistic(0.3, 2.0, 1.0)])
-def test_the_weights_that_made_the_data_come_back(truth: Logistic) -> None:
+@pytest.mark.parametrize("truth", [PlattScaling(1.0, 0.5, -0.5), PlattScaling(0.3, 2.0, 1.0)])
+def test_the_weights_that_made_the_data_come_back(truth: PlattScaling) -> None:
     fitted = fit_logistic(made(np.random.default_rng(1), truth, 20_000))
     for name in ("posterior", "peak", "bias"):
         assert getattr(fitted, name) == pytest.approx(getattr(truth, name), abs=0.08)
@@ -30,7 +29,7 @@ def test_the_fit_is_a_minimum() -> None:
     """Of the regularised loss, looked for by another method."""
     from scipy.optimize import minimize
 
-    evidence = made(np.random.default_rng(2), Logistic(0.8, 0.8, 0.2), 300)
+    evidence = made(np.random.default_rng(2), PlattScaling(0.8, 0.8, 0.2), 300)
     right = evidence.correct.sum()
     targets = np.where(evidence.correct, (right + 1) / (right + 2), 1 / (300 - right + 2))
     design = np.column_stack([log_odds(evidence.posteriors), log_odds(evidence.peaks), np.ones(300)])
@@ -44,7 +43,7 @@ def test_the_fit_is_a_minimum() -> None:
 
 def test_calibrated_confidences_come_true() -> None:
     generator = np.random.default_rng(3)
-    truth = Logistic(0.4, 0.4, 1.0)
+    truth = PlattScaling(0.4, 0.4, 1.0)
     seen, unseen = made(generator, truth, 5000), made(generator, truth, 5000)
     calibration = fit_calibration([seen, made(generator, truth, 5000)], [made(generator, truth, 500)])
     before = expected_calibration_error(combine(unseen.posteriors, unseen.peaks, None), unseen.correct)
@@ -59,8 +58,8 @@ def test_data_without_errors_do_not_run_away(marks: str) -> None:
     correct = {"separable": peak > 0.5, "all": peak > 0, "none": peak > 1, "one": peak > 0.94}[marks]
     fitted = fit_logistic(Evidence(np.ones(40), peak, correct))
     assert all(abs(value) < 30 for value in (fitted.posterior, fitted.peak, fitted.bias))
-    trust = combine(np.ones(40), peak, fitted)
-    assert (np.diff(trust) >= 0).all() and (trust > 0).all() and (trust < 1).all()
+    confidences = combine(np.ones(40), peak, fitted)
+    assert (np.diff(confidences) >= 0).all() and (confidences > 0).all() and (confidences < 1).all()
 
 
 def test_evidence_never_counts_against_a_symbol() -> None:
@@ -82,17 +81,11 @@ def test_evidence_that_cannot_be_used(share, peak, words: str) -> None:
 
 
 def test_without_words_theirs_is_that_of_the_tokens() -> None:
-    evidence = made(np.random.default_rng(5), Logistic(1.0, 1.0, 0.0), 200)
+    evidence = made(np.random.default_rng(5), PlattScaling(1.0, 1.0, 0.0), 200)
     empty = Evidence(np.empty(0), np.empty(0), np.empty(0))
     for words in ([], [empty], [Evidence.join([])]):
         calibration = fit_calibration([evidence], words)
         assert calibration.words == calibration.tokens and calibration.word_error == 0.0
-
-
-def test_evidence_of_many_is_joined() -> None:
-    parts = [Evidence(*(np.array([value]) for value in values)) for values in ((0.1, 0.2, True), (0.3, 0.4, False))]
-    joined = Evidence.join(parts)
-    assert joined.posteriors.tolist() == [0.1, 0.3] and joined.peaks.tolist() == [0.2, 0.4] and joined.correct.tolist() == [True, False]
 
 
 def test_reliability_by_hand() -> None:
@@ -121,16 +114,9 @@ def test_what_is_no_confidence(confidences, correct) -> None:
         reliability(confidences, correct)
 
 
-def test_a_calibration_goes_through_yaml() -> None:
-    calibration = Calibration(Logistic(0.5, 1.0, -0.25), Logistic(0.0, 2.0, 0.0), 0.01, 0.02)
-    assert build(Calibration, plain(calibration)) == calibration
-    with pytest.raises(ConfigError, match=r"tokens\.peak: must be a finite number of 0 or more"):
-        build(Calibration, plain(calibration) | {"tokens": {"posterior": 1.0, "peak": -1.0, "bias": 0.0}})
-
-
 def test_the_error_is_that_of_speakers_not_seen() -> None:
     """Two speakers who contradict each other: either fit is wrong about the other one."""
     generator = np.random.default_rng(6)
-    meek, boastful = made(generator, Logistic(0.0, 1.0, 2.0), 3000), made(generator, Logistic(0.0, 1.0, -2.0), 3000)
-    assert fit_calibration([meek, boastful]).token_error > 0.3
-    assert fit_calibration([meek]).token_error < 0.05
+    modest, proud = made(generator, PlattScaling(0.0, 1.0, 2.0), 3000), made(generator, PlattScaling(0.0, 1.0, -2.0), 3000)
+    assert fit_calibration([modest, proud]).token_error > 0.3
+    assert fit_calibration([modest]).token_error < 0.05

@@ -1,4 +1,4 @@
-"""Confidence: posteriors of an N-best list against alignments tried by hand and by brute force, peaks, and what becomes of them."""
+"""Confidence: posteriors of an N-best list against alignments by hand and by brute force, peaks, and what they make together."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.calibration import Calibration, Logistic
+from recognizer.config import PlattScaling
 from recognizer.decoding.alignment import Alignment, viterbi_align
-from recognizer.decoding.confidence import combine, confidence, log_odds, peaks, posteriors, word_confidence, word_peaks
+from recognizer.decoding.confidence import combine, confidence, log_odds, peaks, posteriors, word_peaks
 from recognizer.errors import InputError
 
 
@@ -74,32 +74,23 @@ def test_peaks_are_taken_within_the_run() -> None:
     assert peaks(table, Alignment((), (), (), 0.0)).shape == word_peaks(np.empty(0), []).shape == (0,)
 
 
-def test_without_a_calibration_it_is_the_product() -> None:
+def test_confidence_is_the_product_or_a_logistic_regression_in_log_odds() -> None:
     table = np.log([[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
     n_best = [((1, 2), math.log(0.75)), ((1,), math.log(0.25))]
-    alignment = viterbi_align(table, (1, 2))
-    assert confidence(n_best, table, alignment).tolist() == pytest.approx([0.8, 0.75 * 0.6])
-    words = [(("a b",), math.log(0.5)), (("a",), math.log(0.5))]
-    assert word_confidence(words, table, alignment, [(0, 2)]).tolist() == pytest.approx([0.5 * 0.6])
-    with pytest.raises(InputError, match="has 2 labels, its alignment has 1"):
-        confidence(n_best, table, viterbi_align(table, (1,)))
-    with pytest.raises(InputError, match="has 1 words, there are 2 spans"):
-        word_confidence(words, table, alignment, [(0, 1), (1, 2)])
-
-
-def test_a_calibration_is_a_logistic_regression_in_log_odds() -> None:
-    calibration = Calibration(tokens=Logistic(0.0, 1.0, 0.0), words=Logistic(2.0, 0.5, -1.0))
-    table = np.log([[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
-    n_best = [((1, 2), math.log(0.75)), ((1,), math.log(0.25))]
-    alignment = viterbi_align(table, (1, 2))
-    assert confidence(n_best, table, alignment, calibration).tolist() == pytest.approx([0.8, 0.6])
+    peak = peaks(table, viterbi_align(table, (1, 2)))
+    assert confidence(n_best, peak).tolist() == pytest.approx([0.8, 0.75 * 0.6])
+    assert confidence(n_best, peak, PlattScaling(0.0, 1.0, 0.0)).tolist() == pytest.approx([0.8, 0.6])
+    words, weakest = [(("a b",), math.log(0.75)), (("a",), math.log(0.25))], word_peaks(peak, [(0, 2)])
+    assert confidence(words, weakest).tolist() == pytest.approx([0.75 * 0.6])
     odds = 2.0 * math.log(3) + 0.5 * math.log(1.5) - 1.0
-    words = word_confidence([(("a b",), math.log(0.75)), (("a",), math.log(0.25))], table, alignment, [(0, 2)], calibration)
-    assert words.tolist() == pytest.approx([1 / (1 + math.exp(-odds))])
+    assert confidence(words, weakest, PlattScaling(2.0, 0.5, -1.0)).tolist() == pytest.approx([1 / (1 + math.exp(-odds))])
+    for hypotheses in (n_best, words):
+        with pytest.raises(InputError, match=r"has \d symbols or words, there are 3 peaks"):
+            confidence(hypotheses, np.ones(3))
 
 
 def test_certainty_has_a_limit() -> None:
     odds = log_odds(np.array([0.0, 0.5, 1.0]))
     assert np.isfinite(odds).all() and odds[1] == 0 and odds[0] == pytest.approx(-odds[2])
-    sure = combine(np.ones(2), np.array([0.0, 1.0]), Logistic(50.0, 50.0, 0.0))
+    sure = combine(np.ones(2), np.array([0.0, 1.0]), PlattScaling(50.0, 50.0, 0.0))
     assert np.isfinite(sure).all() and (sure >= 0).all() and (sure <= 1).all()

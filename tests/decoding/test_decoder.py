@@ -1,19 +1,18 @@
-from __future__ import annotations
+"""The decoder that settings ask for: models find their place, what does not fit is told, and a failure costs one item."""
 
-import gc
-from contextlib import suppress
+from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from recognizer.alphabet import Alphabet
 from recognizer.config import DecoderConfig
 from recognizer.decoding.beam import BeamDecoder
-from recognizer.decoding.decoder import GreedyDecoder, load_decoder
-from recognizer.decoding.ngram_estimate import estimate_ngram
-from recognizer.decoding.ngram_file import save_ngram
+from recognizer.decoding.decoder import GreedyDecoder, load_decoder, raise_failures
 from recognizer.errors import ConfigError, InputError
-from tests.decoding.brute import normalised
+from recognizer.lm.binary import save_ngram
+from recognizer.lm.kneser_ney import estimate_ngram
+from recognizer.text.alphabet import Alphabet
+from tests.decoding.brute import random_log_probs
 
 LETTERS = Alphabet((" ", "a", "b"))
 PHONES = Alphabet(("A", "B"), "units")
@@ -41,7 +40,7 @@ def test_greedy_is_the_default_and_knows_no_hotwords():
         load_decoder(DecoderConfig(), LETTERS, hotwords={"ab": 1.0})
 
 
-@pytest.mark.parametrize(("settings", "alphabet", "words", "letters", "tree"), [
+@pytest.mark.parametrize(("settings", "alphabet", "words", "tokens", "size"), [
     ({"lm": "words.ngram"}, LETTERS, True, False, 3),
     ({"lm": "letters.arpa"}, LETTERS, False, True, 0),
     ({"lm": "words.ngram", "char_lm": "letters.arpa"}, LETTERS, True, True, 3),
@@ -49,50 +48,51 @@ def test_greedy_is_the_default_and_knows_no_hotwords():
     ({"lm": "phones.ngram"}, PHONES, False, True, 0),
     ({"lm": "words.ngram", "lexicon": "spoken.txt", "char_lm": "phones.ngram"}, PHONES, True, True, 3),
     ({}, LETTERS, False, False, 0),
-])
-def test_models_find_their_place(files, settings, alphabet, words, letters, tree):
+])  # fmt: skip
+def test_models_find_their_place(files, settings, alphabet, words, tokens, size):
     decoder = load_decoder(beam(**settings), alphabet, files)
     assert isinstance(decoder, BeamDecoder)
     models = decoder.models
-    assert ((models.words is not None), (models.letters is not None)) == (words, letters)
-    assert (0 if models.tree is None else len(models.tree.words)) == tree
+    assert ((models.words is not None), (models.tokens is not None)) == (words, tokens)
+    assert (0 if models.trie is None else len(models.trie.words)) == size
     assert decoder.closed == ("lexicon" in settings)
 
 
-@pytest.mark.parametrize(("settings", "alphabet", "message"), [
-    ({"lm": "gone.ngram"}, LETTERS, r"decoder\.lm: gone\.ngram: no such file"),
-    ({"lm": "letters.arpa", "char_lm": "letters.arpa"}, LETTERS, r"decoder\.char_lm: .* give one of the two"),
-    ({"lm": "letters.arpa"}, PHONES, r"decoder\.lm: a model of characters does not fit an alphabet of units"),
-    ({"lm": "greek.ngram"}, PHONES, r"knows none of the symbols of the alphabet, such as 'A'"),
-    ({"lm": "letters.arpa", "vocabulary": "closed"}, LETTERS, r"decoder\.vocabulary: closed needs"),
-])
-def test_what_does_not_fit_is_told(files, settings, alphabet, message):
-    with pytest.raises(ConfigError, match=message):
+@pytest.mark.parametrize(("settings", "alphabet", "error", "message"), [
+    ({"lm": "gone.ngram"}, LETTERS, ConfigError, r"decoder\.lm: gone\.ngram: no such file"),
+    ({"lm": "letters.arpa", "char_lm": "letters.arpa"}, LETTERS, ConfigError, r"decoder\.char_lm: .* give one of the two"),
+    ({"lm": "letters.arpa"}, PHONES, ConfigError, r"decoder\.lm: a model of characters does not fit an alphabet of units"),
+    ({"lm": "greek.ngram"}, PHONES, ConfigError, r"knows none of the symbols of the alphabet, such as 'A'"),
+    ({"lm": "letters.arpa", "vocabulary": "closed"}, LETTERS, ConfigError, r"decoder\.vocabulary: closed needs"),
+    ({"lm": "greek.ngram"}, LETTERS, InputError, "can spell none of the 2 words"),
+])  # fmt: skip
+def test_what_does_not_fit_is_told(files, settings, alphabet, error, message):
+    with pytest.raises(error, match=message):
         load_decoder(beam(**settings), alphabet, files)
 
 
-def test_the_collector_works_on_after_loading_fails_or_not(files):
-    for settings in ({}, {"kind": "beam", "lm": "none.arpa"}):
-        with suppress(ConfigError):
-            load_decoder(DecoderConfig(**settings), LETTERS, files)
-        assert gc.isenabled()
-    gc.disable()
-    try:
-        load_decoder(DecoderConfig(), LETTERS, files)
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-
-
-def test_a_word_model_that_cannot_be_spelt_is_told(files):
-    with pytest.raises(InputError, match="can spell none of the 2 words"):
-        load_decoder(beam(lm="greek.ngram"), LETTERS, files)
-
-
 def test_mapped_and_in_memory_models_decode_alike(files):
-    table = normalised(np.random.default_rng(0).normal(size=(30, 4)))
-    mapped = load_decoder(beam(lm="words.ngram"), LETTERS, files).decode(table, 5)
-    save_ngram(load_decoder(beam(lm="words.ngram"), LETTERS, files).models.words, files / "words.arpa")
+    table = random_log_probs(0, 30)
+    mapped = load_decoder(beam(lm="words.ngram"), LETTERS, files)
+    save_ngram(mapped.models.words, files / "words.arpa")
     read = load_decoder(beam(lm="words.arpa"), LETTERS, files).decode(table, 5)
-    assert [h.labels for h in mapped] == [h.labels for h in read]
-    assert [h.score for h in mapped] == pytest.approx([h.score for h in read], abs=1e-4)
+    assert [h.labels for h in mapped.decode(table, 5)] == [h.labels for h in read]
+    assert [h.score for h in mapped.decode(table, 5)] == pytest.approx([h.score for h in read], abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["greedy", "beam"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_failure_of_any_kind_costs_one_item(monkeypatch, kind, threads):
+    decoder = load_decoder(DecoderConfig(kind=kind), LETTERS)
+    many = [random_log_probs(seed, 12) for seed in range(6)]
+    expected = [decoder.decode(table) for table in many]
+    many[1], many[4] = np.full((3, 4), np.nan), np.zeros(5)
+    decode = type(decoder).decode
+    monkeypatch.setattr(type(decoder), "decode", lambda self, table, n: 1 / 0 if table.ndim == 1 else decode(self, table, n))
+    found = list(decoder.decode_all(many, threads=threads))
+    assert [found[n] for n in (0, 2, 3, 5)] == [expected[n] for n in (0, 2, 3, 5)]
+    assert isinstance(found[1], InputError) and isinstance(found[4], ZeroDivisionError)
+    rest = raise_failures(iter(found))
+    assert next(rest) == expected[0]
+    with pytest.raises(InputError, match="NaN"):
+        next(rest)

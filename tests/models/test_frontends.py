@@ -1,4 +1,4 @@
-"""Front-ends: as many frames as they say, the same for an item alone and in a padded batch."""
+"""Front-ends: as many frames as they say, the same for an item alone and in a padded batch; masked batch normalization against torch's."""
 
 from __future__ import annotations
 
@@ -12,13 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognizer.config import LineCnn, SpeechCnn, Stack
-from recognizer.models.convolution import MaskedConvolution, strided
-from recognizer.models.frame_stack import FrameStack
-from recognizer.models.line_cnn import LineConvolutions
-from recognizer.models.masked_norm import MaskedBatchNorm
+from recognizer.models.frontends import FrameStack, Identity, LineConvolutions, MaskedBatchNorm, MaskedConvolution, SpeechConvolutions, strided
 from recognizer.models.masking import valid_frames
-from recognizer.models.network import Identity
-from recognizer.models.speech_cnn import SpeechConvolutions
 
 # the second of these adds to what it reads
 RESIDUAL = LineCnn(channels=(3, 3, 3, 4), time_strides=(2, 1, 2, 1), height_strides=(2, 1, 1, 1), residual=True, dropout=0)
@@ -43,7 +38,7 @@ MAKERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def randomise(frontend: nn.Module) -> nn.Module:
+def randomize(frontend: nn.Module) -> nn.Module:
     """Weights and statistics that turn zeros into something else, as training does."""
     torch.manual_seed(3)
     with torch.no_grad():
@@ -64,7 +59,7 @@ def pad_frames(items: list[Tensor], extra: int = 0) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_frames_foretell_the_output_and_the_stride_their_ratio(name: str) -> None:
+def test_frames_are_as_many_as_computed_from_the_length(name: str) -> None:
     frontend = MAKERS[name]().eval()
     with torch.no_grad():
         for length in range(1, 51):
@@ -82,7 +77,7 @@ def test_strides_are_products_of_those_of_the_layers() -> None:
 
 @pytest.mark.parametrize("name", ["none", "stack 3", "line (2, 3)", "line (1, 1)", "residual line", "speech (2, 2)", "speech (1, 3)"])
 def test_an_item_alone_is_the_same_as_in_a_padded_batch(name: str) -> None:
-    frontend = randomise(MAKERS[name]())
+    frontend = randomize(MAKERS[name]())
     items = [torch.randn(length, DIM) for length in (23, 1, 6, 22, 7)]
     with torch.no_grad():
         alone = [frontend(item[None], torch.tensor([len(item)]))[0][0] for item in items]
@@ -98,28 +93,6 @@ def test_stacked_frames_are_joined_in_order_and_the_last_filled_with_zeros() -> 
     features = torch.arange(1.0, 11.0).reshape(1, 5, 2)
     frames, lengths = FrameStack(Stack(frames=3), 2)(features, torch.tensor([5]))
     assert frames.tolist() == [[[1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 0, 0]]] and lengths.tolist() == [2]
-
-
-def test_masked_convolution_equals_convolution_norm_and_rectifier_of_the_unpadded_items() -> None:
-    torch.manual_seed(0)
-    layer = MaskedConvolution(2, 4, (3, 3), (2, 2))
-    items = [torch.randn(length, 6, 2) for length in (11, 1, 4)]  # time first, to be padded
-    padded, lengths = pad_frames(items, 3)
-    maps, out_lengths = layer(padded.permute(0, 3, 2, 1), lengths)
-    alone = [functional.conv2d(item.permute(2, 1, 0)[None], layer.convolution.weight, stride=2, padding=1) for item in items]
-    expected = functional.relu(functional.batch_norm(torch.cat(alone, dim=3), None, None, training=True))
-    real = torch.cat([row[..., :length] for row, length in zip(maps, out_lengths.tolist(), strict=True)], dim=2)[None]
-    torch.testing.assert_close(real, expected, atol=1e-5, rtol=1e-5)
-    assert not maps.masked_select(~valid_frames(out_lengths, maps.shape[3])[:, None, None, :]).any()
-
-
-def test_masked_convolution_in_evaluation_uses_the_running_statistics() -> None:
-    layer = MaskedConvolution(2, 4, (3, 3), (2, 2))
-    randomise(layer)
-    maps, norm = torch.randn(2, 2, 6, 11), layer.norm
-    convolved = functional.conv2d(maps, layer.convolution.weight, stride=2, padding=1)
-    expected = functional.relu(functional.batch_norm(convolved, norm.mean, norm.variance, norm.weight, norm.bias, eps=norm.epsilon))
-    torch.testing.assert_close(layer(maps, torch.tensor([11, 11]))[0], expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("make", [line_cnn, speech_cnn])
@@ -146,7 +119,7 @@ def test_convolutions_learn_the_same_whatever_the_padding() -> None:
 
 
 def test_line_frames_are_the_maximum_over_rows() -> None:
-    frontend = randomise(line_cnn((1, 1)))
+    frontend = randomize(line_cnn((1, 1)))
     line = torch.rand(1, 10, DIM)
     frames, _ = frontend(line, torch.tensor([10]))
     maps = line.transpose(1, 2)[:, None]
@@ -163,7 +136,7 @@ def test_strided(length: int, stride: int, expected: int) -> None:
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("inputs", [1, 2])
 def test_a_convolution_is_what_it_says(inputs: int, training: bool) -> None:
-    layer = randomise(MaskedConvolution(inputs, 4, (3, 3), (2, 3))).train(training)
+    layer = randomize(MaskedConvolution(inputs, 4, (3, 3), (2, 3))).train(training)
     lengths = torch.tensor([10, 7])
     maps = torch.randn(2, inputs, 6, 10) * valid_frames(lengths, 10)[:, None, None, :]
     kernels = layer.convolution.weight.detach().clone()
@@ -183,7 +156,7 @@ def test_a_convolution_is_what_it_says(inputs: int, training: bool) -> None:
 
 @pytest.mark.parametrize("training", [False, True])
 def test_convolutions_that_keep_the_shape_add_to_what_they_read(training: bool) -> None:
-    frontend = randomise(LineConvolutions(RESIDUAL)).train(training)
+    frontend = randomize(LineConvolutions(RESIDUAL)).train(training)
     columns, lengths = pad_frames([torch.randn(length, DIM) for length in (17, 8)])
     maps, widths = columns.transpose(1, 2)[:, None], lengths
     for number, layer in enumerate(frontend.layers):
@@ -192,7 +165,7 @@ def test_convolutions_that_keep_the_shape_add_to_what_they_read(training: bool) 
     torch.testing.assert_close(frontend(columns, lengths)[0], maps.amax(dim=2).transpose(1, 2))
 
 
-def test_gradients_go_past_a_convolution_that_answers_nothing() -> None:
+def test_gradients_go_past_a_convolution_that_gives_zeros() -> None:
     columns, lengths = pad_frames([torch.randn(17, DIM)])
     for residual in (False, True):
         frontend = LineConvolutions(replace(RESIDUAL, residual=residual, dropout=0.0))
@@ -201,3 +174,100 @@ def test_gradients_go_past_a_convolution_that_answers_nothing() -> None:
         frontend(columns, lengths)[0].sum().backward()
         reached = frontend.layers[0].convolution.weight.grad
         assert (reached is not None and bool(reached.any())) == residual
+
+
+CHANNELS, ROWS = 3, 4
+NORM_LENGTHS = (7, 1, 5)
+
+
+def make_norm_maps(frames: int, lengths: tuple[int, ...] = NORM_LENGTHS, mean: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Maps (B, C, F, T) of the same real frames whatever ``frames`` is, zero in padding."""
+    torch.manual_seed(1)
+    real = mean + torch.randn(len(lengths), CHANNELS, ROWS, max(lengths)) * torch.tensor([1.0, 0.5, 5.0])[:, None, None]
+    maps = torch.zeros(len(lengths), CHANNELS, ROWS, frames)
+    for row, source, length in zip(maps, real, lengths, strict=True):
+        row[..., :length] = source[..., :length]
+    return maps, torch.tensor(lengths)
+
+
+def join(maps: Tensor, lengths: Tensor) -> Tensor:
+    """The real frames of a batch in one row, (1, C, F, sum of T)."""
+    return torch.cat([row[..., :length] for row, length in zip(maps, lengths.tolist(), strict=True)], dim=-1)[None]
+
+
+def make_norms() -> tuple[MaskedBatchNorm, nn.BatchNorm2d]:
+    own, other = MaskedBatchNorm(CHANNELS, momentum=0.3), nn.BatchNorm2d(CHANNELS, momentum=0.3)
+    with torch.no_grad():
+        for module in (own, other):
+            module.weight.copy_(torch.tensor([0.5, 2.0, -1.0]))
+            module.bias.copy_(torch.tensor([1.0, 0.0, -3.0]))
+    return own, other
+
+
+@pytest.mark.parametrize("mean", [0.0, 2.0])
+def test_masked_norm_equals_batch_norm_of_the_real_frames(mean: float) -> None:
+    own, other = make_norms()
+    maps, lengths = make_norm_maps(9, mean=mean)
+    inputs, reference = maps.clone().requires_grad_(), join(maps, lengths).requires_grad_()
+    result, expected = own(inputs, lengths), other(reference)
+    torch.testing.assert_close(join(result, lengths), expected, atol=3e-5, rtol=1e-4)
+    weights = torch.randn(expected.shape)
+    (join(result, lengths) * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(join(inputs.grad, lengths), reference.grad, atol=3e-5, rtol=1e-4)
+    torch.testing.assert_close(own.weight.grad, other.weight.grad, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(own.bias.grad, other.bias.grad, atol=1e-4, rtol=1e-4)
+
+
+def test_running_statistics_are_those_of_batch_norm_but_for_the_bias_of_the_variance() -> None:
+    own, other = make_norms()
+    factor = sum(NORM_LENGTHS) * ROWS / (sum(NORM_LENGTHS) * ROWS - 1)  # torch keeps the unbiased variance
+    for mean in (0.0, 1.0, -2.0):
+        maps, lengths = make_norm_maps(9, mean=mean)
+        before = own.variance.clone(), other.running_var.clone()
+        own(maps, lengths)
+        other(join(maps, lengths))
+        torch.testing.assert_close((own.variance - 0.7 * before[0]) * factor, other.running_var - 0.7 * before[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(own.mean, other.running_mean, atol=1e-5, rtol=1e-5)
+
+
+def test_masked_norm_in_evaluation_uses_the_running_statistics() -> None:
+    own, other = make_norms()
+    maps, lengths = make_norm_maps(9)
+    own(maps, lengths)
+    before = (own.mean.clone(), own.variance.clone())
+    with torch.no_grad():
+        other.running_mean.copy_(own.mean)
+        other.running_var.copy_(own.variance)
+    own.eval(), other.eval()
+    torch.testing.assert_close(own(maps, lengths), other(maps), atol=1e-5, rtol=1e-5)
+    assert torch.equal(own.mean, before[0]) and torch.equal(own.variance, before[1])
+
+
+def test_statistics_of_the_norm_and_results_do_not_depend_on_the_amount_of_padding() -> None:
+    outcomes = []
+    for frames in (7, 8, 30):
+        own, _ = make_norms()
+        maps, lengths = make_norm_maps(frames)
+        outcomes.append((join(own(maps, lengths), lengths), own.mean.clone(), own.variance.clone()))
+    for other in outcomes[1:]:
+        for first, second in zip(outcomes[0], other, strict=True):
+            torch.testing.assert_close(first, second, atol=2e-5, rtol=1e-5)
+
+
+def test_a_constant_channel_stays_finite() -> None:
+    own, _ = make_norms()
+    maps, lengths = make_norm_maps(9)
+    maps[:, 1] = 1000.1  # rounding could make the variance negative
+    result = own(maps, torch.full_like(lengths, 9))
+    assert torch.isfinite(result).all() and float(own.variance.min()) >= 0
+
+
+def test_statistics_are_float32_under_bfloat16_maps() -> None:
+    own, _ = make_norms()
+    maps, lengths = make_norm_maps(9)
+    exact, _ = make_norms()
+    exact(maps, lengths)
+    assert own(maps.bfloat16(), lengths).dtype == torch.bfloat16
+    assert own.mean.dtype == torch.float32
+    torch.testing.assert_close(own.mean, exact.mean, atol=5e-3, rtol=5e-3)

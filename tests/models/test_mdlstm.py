@@ -1,4 +1,4 @@
-"""Two-dimensional LSTM: equal to its equations place by place, in every direction, whatever the padding."""
+"""Two-dimensional LSTM: equal to its equations place by place, whatever the padding; its encoder: frames, blocks, batches, and that it learns."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import io
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from recognizer.models.mdlstm import FEW, MdLstm, scan_by_operations
+from recognizer.config import LineFeatures, MdLstmFrontend, ModelConfig, RecognizerConfig
+from recognizer.models.mdlstm import FEW_COLUMNS, MdLstm, MdLstmEncoder, scan_by_operations
+from recognizer.models.network import Network
 
 WIDTHS = torch.tensor([6, 1, 4])
 both_forms = pytest.mark.parametrize("stable", [False, True])
@@ -28,7 +31,7 @@ def make_maps(dtype: torch.dtype = torch.float64, rows: int = 3, batch: int = 3)
     return maps.to(dtype).requires_grad_()
 
 
-def watch_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
+def scan_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
     """The equations of the class, one place after the other, in each direction's own order: i, f, a, g, o, c, h as (B, R, W, 4, 7, H)."""
     batch, rows, columns, _ = maps.shape
     nothing = maps.new_zeros(layer.hidden)
@@ -52,21 +55,17 @@ def watch_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
     return torch.stack([torch.stack([torch.stack([torch.stack(place) for place in row]) for row in line]) for line in seen])
 
 
-def scan_place_by_place(layer: MdLstm, maps: Tensor, widths: Tensor) -> Tensor:
-    return watch_place_by_place(layer, maps, widths)[..., 6, :].flatten(3)
-
-
 def gradients(outputs: Tensor, maps: Tensor, layer: MdLstm) -> tuple[Tensor, ...]:
     weighting = torch.randn(outputs.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).to(outputs)
     return torch.autograd.grad((outputs * weighting).sum(), [maps, *layer.parameters()])
 
 
 @both_forms
-@pytest.mark.parametrize("rows", [1, 3, FEW // 3 + 1])  # the last has too many places on a diagonal for the product of few columns
+@pytest.mark.parametrize("rows", [1, 3, FEW_COLUMNS // 3 + 1])  # the last has too many places on a diagonal for the product of few columns
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
 def test_outputs_and_all_gradients_are_those_of_the_equations(stable: bool, rows: int, dtype: torch.dtype, tolerance: float) -> None:
     layer, maps = make_layer(stable), make_maps(rows=rows)
-    expected = scan_place_by_place(layer, maps, WIDTHS)
+    expected = scan_place_by_place(layer, maps, WIDTHS)[..., 6, :].flatten(3)
     expected_gradients = gradients(expected, maps, layer)
     layer, maps = make_layer(stable, dtype=dtype), make_maps(dtype, rows)
     outputs = layer(maps, WIDTHS)
@@ -75,7 +74,7 @@ def test_outputs_and_all_gradients_are_those_of_the_equations(stable: bool, rows
         torch.testing.assert_close(found.double(), wanted, atol=10 * tolerance, rtol=10 * tolerance)
 
 
-@pytest.mark.parametrize("rows", [3, FEW // 3 + 1])
+@pytest.mark.parametrize("rows", [3, FEW_COLUMNS // 3 + 1])
 def test_weights_learn_the_same_where_nobody_asks_for_the_gradient_of_the_maps(rows: int) -> None:
     layer, maps = make_layer(False), make_maps(rows=rows)
     weights = list(layer.parameters())
@@ -97,7 +96,7 @@ def test_gradients_are_those_of_finite_differences(stable: bool) -> None:
 
 
 @both_forms
-def test_the_frameworks_operations_give_the_same(stable: bool) -> None:
+def test_operations_of_torch_give_the_same(stable: bool) -> None:
     layer, maps = make_layer(stable), make_maps()
     outputs = scan_by_operations(maps, WIDTHS, layer.weight, layer.bias, layer.peepholes, stable)
     torch.testing.assert_close(outputs, layer(maps, WIDTHS), atol=1e-12, rtol=0)
@@ -106,25 +105,13 @@ def test_the_frameworks_operations_give_the_same(stable: bool) -> None:
 
 
 @both_forms
-def test_what_is_watched_is_what_the_equations_name(stable: bool) -> None:
+def test_recorded_gates_and_states_are_those_of_the_equations(stable: bool) -> None:
     layer, maps = make_layer(stable), make_maps()
-    seen = layer.watch(maps, WIDTHS)
+    seen = layer.record(maps, WIDTHS)
     assert list(seen) == list("ifagoch") and not any(tensor.requires_grad for tensor in seen.values())
-    found, expected = torch.stack(list(seen.values()), dim=4), watch_place_by_place(layer, maps, WIDTHS)
+    found, expected = torch.stack(list(seen.values()), dim=4), scan_place_by_place(layer, maps, WIDTHS)
     for b, width in enumerate(WIDTHS.tolist()):
         torch.testing.assert_close(found[b, :, :width], expected[b, :, :width].detach(), atol=1e-12, rtol=0)
-
-
-def test_directions_are_one_direction_over_turned_maps() -> None:
-    layer, maps = make_layer(False), make_maps().detach()
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter[1:] = parameter[:1]
-    widths = torch.tensor([6, 6, 6])
-    for direction, axes in enumerate([(), (1,), (2,), (1, 2)]):
-        size = slice(direction * layer.hidden, (direction + 1) * layer.hidden)
-        expected = layer(maps.flip(axes), widths)[..., : layer.hidden].flip(axes)
-        torch.testing.assert_close(layer(maps, widths)[..., size], expected)
 
 
 def test_a_line_alone_is_the_same_as_in_a_padded_batch_whatever_the_padding_holds() -> None:
@@ -193,12 +180,101 @@ def test_an_exported_and_reloaded_layer_is_the_same() -> None:
     loaded = torch.export.load(file).module()
     for given, widths in ((maps, WIDTHS), (wider, 2 * WIDTHS)):
         torch.testing.assert_close(loaded(given, widths), layer(given, widths), atol=0, rtol=0)
-    copy = MdLstm(3, 4, True)
-    copy.load_state_dict(layer.state_dict())
-    torch.testing.assert_close(copy(maps, WIDTHS), layer(maps, WIDTHS), atol=0, rtol=0)
 
 
 def test_the_operator_keeps_the_rules_of_the_framework() -> None:
     layer, maps = make_layer(False), make_maps()
     arguments = (maps, WIDTHS, layer.weight, layer.bias, layer.peepholes, False)
     torch.library.opcheck(torch.ops.recognizer.mdlstm.default, arguments, test_utils=("test_schema", "test_autograd_registration", "test_faketensor"))
+
+
+HEIGHT = 9  # not a multiple of the blocks
+CONFIG = MdLstmFrontend(hidden_sizes=(2, 3, 4), units=(3, 5), block_heights=(2, 2, 2), block_widths=(2, 3, 1))
+
+
+def make_encoder(config: MdLstmFrontend = CONFIG) -> MdLstmEncoder:
+    torch.manual_seed(0)
+    encoder = MdLstmEncoder(config)
+    with torch.no_grad():
+        for parameter in encoder.parameters():  # biases that turn zeros into something else
+            parameter.normal_(0, 0.4)
+    return encoder.eval()
+
+
+def pad_columns(items: list[Tensor], extra: int) -> tuple[Tensor, Tensor]:
+    lengths = torch.tensor([len(item) for item in items])
+    padded = torch.zeros(len(items), int(lengths.max()) + extra, HEIGHT)
+    for row, item in zip(padded, items, strict=True):
+        row[: len(item)] = item
+    return padded, lengths
+
+
+def test_frames_are_as_many_as_computed_from_the_length() -> None:
+    encoder = make_encoder()
+    assert (encoder.strides, encoder.stride, encoder.dim) == ([2, 6, 6], 6, 16)
+    with torch.no_grad():
+        for length in range(1, 20):
+            frames, lengths = encoder(torch.zeros(1, length, HEIGHT), torch.tensor([length]))
+            assert frames.shape == (1, encoder.frames(length), encoder.dim)
+            assert lengths.tolist() == [encoder.frames(length)] == [-(-length // encoder.stride)]
+    assert encoder.frames(torch.arange(20)).tolist() == [encoder.frames(length) for length in range(20)]
+
+
+def test_an_item_alone_is_the_same_as_in_a_padded_batch() -> None:
+    encoder = make_encoder()
+    items = [torch.randn(length, HEIGHT) for length in (23, 1, 6, 22, 7)]
+    with torch.no_grad():
+        alone = [encoder(item[None], torch.tensor([len(item)]))[0][0] for item in items]
+        for extra in (0, 1, 7):
+            frames, lengths = encoder(*pad_columns(items, extra))
+            for row, length, expected in zip(frames, lengths.tolist(), alone, strict=True):
+                assert length == len(expected)
+                torch.testing.assert_close(row[:length], expected, atol=1e-5, rtol=0)
+                assert not row[length:].any()
+
+
+def test_learning_does_not_depend_on_the_amount_of_padding() -> None:
+    items = [torch.randn(length, HEIGHT) for length in (13, 5, 1)]
+    found = []
+    for extra in (0, 9):
+        encoder = make_encoder()
+        frames, lengths = encoder(*pad_columns(items, extra))
+        (frames[:, : int(lengths.max())].square()).sum().backward()
+        found.append([parameter.grad for parameter in encoder.parameters()])
+    for first, second in zip(*found, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+
+
+def test_a_block_holds_its_pixels_row_by_row() -> None:
+    encoder = make_encoder()
+    columns = torch.arange(20.0).reshape(1, 4, 5)  # pixel (row r, column t) is 5 t + r
+    maps, lengths = encoder._gather(columns.transpose(1, 2)[..., None], torch.tensor([3]), 0)
+    assert maps.shape == (1, 3, 2, 4) and lengths.tolist() == [2]
+    assert maps[0, 0, 1].tolist() == [10, 15, 11, 16] and maps[0, 2, 0].tolist() == [4, 9, 0, 0]
+
+
+def test_frames_are_sums_over_columns_of_the_last_layer() -> None:
+    encoder = make_encoder(MdLstmFrontend(hidden_sizes=(3,), units=(), block_heights=(4,), block_widths=(2,)))
+    columns, lengths = torch.randn(2, 8, HEIGHT), torch.tensor([8, 5])
+    frames, frame_lengths = encoder(columns, lengths)
+    maps, _ = encoder._gather(columns.transpose(1, 2)[..., None], lengths, 0)
+    torch.testing.assert_close(frames, encoder.scans[0](maps, frame_lengths).sum(1))
+
+
+@pytest.mark.parametrize("stable", [False, True])
+def test_two_lines_are_learned(stable: bool) -> None:
+    torch.manual_seed(4)
+    frontend = MdLstmFrontend(hidden_sizes=(2, 6), units=(4,), block_heights=(2, 4), block_widths=(2, 2), stable=stable)
+    network = Network(RecognizerConfig(LineFeatures(height=8, normalize="none"), ModelConfig(frontend, num_layers=0)), labels=4)
+    lines = (torch.rand(2, 32, 8) < 0.3).to(torch.uint8) * 255
+    lengths, targets, counts = torch.tensor([32, 25]), torch.tensor([[1, 2, 3, 3], [2, 1, 0, 0]]), torch.tensor([4, 2])
+    optimizer = torch.optim.Adam(network.parameters(), 0.03)
+    for _ in range(100):
+        log_probs, frames = network(lines, lengths)
+        loss = functional.ctc_loss(log_probs.transpose(0, 1), targets, frames, counts)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+    best = [row[:length].argmax(1).unique_consecutive() for row, length in zip(network(lines, lengths)[0], frames.tolist(), strict=True)]
+    assert [[label for label in row.tolist() if label] for row in best] == [[1, 2, 3, 3], [2, 1]]

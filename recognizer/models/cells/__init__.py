@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 
 from recognizer.config import CellSettings
-from recognizer.models.recurrence import Recurrence
+from recognizer.models.recurrent_cell import RecurrentCell
 
 
-def build_cell(name: str, inputs: int, hidden: int, settings: CellSettings | None = None) -> Recurrence:
+def build_cell(name: str, inputs: int, hidden: int, settings: CellSettings | None = None) -> RecurrentCell:
     """One direction of one layer of the cell called ``name``, one of :func:`recognizer.config.cell_names`."""
-    cell: Recurrence = import_module(f"{__name__}.{name}").Cell(inputs, hidden, settings or CellSettings())
+    cell: RecurrentCell = import_module(f"{__name__}.{name}").Cell(inputs, hidden, settings or CellSettings())
     return cell

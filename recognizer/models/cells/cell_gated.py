@@ -6,12 +6,9 @@ import torch
 from torch import Tensor
 
 from recognizer.config import CellSettings
-from recognizer.models.gated import make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import BLOCKS, lstm_kernel
-
-KERNEL = lstm_kernel("cell_gated_lstm", source=1)
-OPERATOR = make_operator(KERNEL)
+from recognizer.models.kernels.driver import KernelRunner
+from recognizer.models.kernels.lstm import BLOCKS, lstm_kernel
+from recognizer.models.recurrent_cell import GatedCell
 
 
 class Cell(GatedCell):
@@ -29,8 +26,8 @@ class Cell(GatedCell):
     """
 
     blocks = BLOCKS["gate"]
-    recurrent = ("i", "f", "o")
-    operator = staticmethod(OPERATOR)
+    recurrent_blocks = 3  # i, f, o
+    runner = KernelRunner(lstm_kernel("cell_gated_lstm", source=1))
 
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         super().__init__(inputs, hidden, settings)

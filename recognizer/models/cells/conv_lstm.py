@@ -9,13 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognizer.config import CellSettings
-from recognizer.models.cells.peephole import OPERATOR
-from recognizer.models.gated_cell import run_gated, watch_gated
-from recognizer.models.recurrence import Pass, Recurrence, State, last_states
-from recognizer.strict import require
+from recognizer.config.schema import require
+from recognizer.models.cells.peephole import Cell as Peephole
+from recognizer.models.recurrent_cell import CompiledCell
 
 
-class Cell(Recurrence):
+class Cell(CompiledCell):
     """One direction of a layer whose products with weights are convolutions over P positions, equations 3 of the paper.
 
     ::
@@ -31,28 +30,27 @@ class Cell(Recurrence):
 
     A frame holds channel after channel, each with all its positions: entry ``c * P + p``. Features lie so (bands, then their differences),
     and two directions joined are again a map, of twice the channels: layers can be stacked at any depth. It is the peephole LSTM whose
-    recurrent matrix is made of convolutions.
+    recurrent matrix is made of convolutions; under autocast all but the convolution of the inputs is float32.
 
     Args:
         inputs: D, a multiple of P.
         hidden: H, a multiple of P; H / P channels.
-        settings: ``positions`` P; ``kernel`` K; ``peepholes``; ``forget_bias``, added to bf at the start; ``recurrent_dropout``, of
-            entries of h(t-1) where convolutions read it, the same in all frames (Gal & Ghahramani 2016); ``zoneout``, the probability
-            of an entry of h or c to stay what it was, their mean outside of training (Krueger et al. 2017).
+        settings: ``positions`` P; ``kernel`` K; ``peepholes``; ``forget_bias``, added to bf at the start; ``recurrent_dropout``; ``zoneout``.
 
     Raises:
         ConfigError: sizes that are no multiples of the positions.
     """
 
+    runner = Peephole.runner
+
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         super().__init__()
-        self.inputs, self.hidden = inputs, hidden
         positions, kernel = settings.positions, settings.kernel
         fits = positions > 0 and inputs % positions == 0 == hidden % positions
-        require(fits, "model.recurrent.positions", f"{positions} must divide the {inputs} entries of a frame and model.hidden={hidden}: "
+        require(fits, "model.recurrent.positions", f"{positions} must divide the {inputs} entries of a frame and model.hidden_size={hidden}: "
             f"the number of mel bands or rows, {math.gcd(inputs, hidden)} or a divisor of it")  # fmt: skip
+        self.inputs, self.hidden, self.settings = inputs, hidden, settings
         channels, below = hidden // positions, inputs // positions
-        self.positions, self.channels, self.settings = positions, channels, settings
         self.input_kernel = nn.Parameter(torch.empty(4 * channels, below, kernel))  # gates i, f, g, o
         self.hidden_kernel = nn.Parameter(torch.empty(4 * channels, channels, kernel))
         self.bias = nn.Parameter(torch.empty(4 * channels))
@@ -62,31 +60,16 @@ class Cell(Recurrence):
         with torch.no_grad():
             self.bias[channels : 2 * channels] += settings.forget_bias
 
-    def initial(self, frames: Tensor) -> State:
-        """Hidden and cell state (B, H), zero."""
-        return (self.bias.new_zeros(frames.shape[0], self.hidden),) * 2
+    def matrices(self) -> list[Tensor]:
+        """Kernels (4C, C, K)."""
+        return [self.hidden_kernel]
 
-    def forward(
-        self, frames: Tensor, lengths: Tensor, state: State | None = None, carry: bool = False,
-        below: Tensor | None = None, gaps: Tensor | None = None,
-    ) -> Pass:  # fmt: skip
-        """See :meth:`Recurrence.forward`; ``below`` and ``gaps`` are not read. All but the convolution of the inputs is float32 under autocast."""
-        state = self.initial(frames) if state is None else state
-        states = run_gated(OPERATOR, self._project(frames), [self.hidden_kernel], self._weights(), state, self.settings, self.training)
-        final = tuple(last_states(every, before, lengths) for every, before in zip(states, state, strict=True)) if carry else None
-        return Pass(states[0], final)
-
-    def watch(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
-        """As :class:`Recurrence` says."""
-        return watch_gated(OPERATOR, self._project(frames), [self.hidden_kernel], self._weights(), self.initial(frames), self.settings)
-
-    def _project(self, frames: Tensor) -> Tensor:
-        """(B, T, D) to (T, B, 4H)."""
-        batch, steps, _ = frames.shape
-        maps = frames.transpose(0, 1).reshape(steps * batch, -1, self.positions)
-        drives = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.input_kernel.shape[2] // 2)
-        return drives.reshape(steps, batch, 4 * self.hidden)
-
-    def _weights(self) -> Tensor:
+    def weights(self) -> Tensor:
         """Peepholes of i, f and o, (3, H)."""
         return self.bias.new_zeros(3, self.hidden) if self.peepholes is None else self.peepholes.flatten(1)
+
+    def project(self, frames: Tensor, below: Tensor | None, gaps: Tensor | None) -> Tensor:
+        """(T, B, D) to (T, B, 4H)."""
+        maps = frames.flatten(0, 1).unflatten(1, (-1, self.settings.positions))
+        projected = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.input_kernel.shape[2] // 2)
+        return projected.flatten(1).unflatten(0, frames.shape[:2])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from recognizer.models.gated import make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import BLOCKS, lstm_kernel
-
-KERNEL = lstm_kernel("coupled_lstm", "coupled")
-OPERATOR = make_operator(KERNEL)
+from recognizer.models.kernels.driver import KernelRunner
+from recognizer.models.kernels.lstm import BLOCKS, lstm_kernel
+from recognizer.models.recurrent_cell import GatedCell
 
 
 class Cell(GatedCell):
@@ -20,5 +17,5 @@ class Cell(GatedCell):
     """
 
     blocks = BLOCKS["coupled"]
-    peepholes = 3  # of i, none, o: the row of the gate that is not there stays unused
-    operator = staticmethod(OPERATOR)
+    peepholes = 3  # of i, none, o: the row of the missing gate stays unused
+    runner = KernelRunner(lstm_kernel("coupled_lstm", "coupled"))

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from recognizer.config import CellSettings
-from recognizer.models.activation_kernel import compiled, sigmoid, tanh
-from recognizer.models.gated import Kernel, States, make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import ONE
+from recognizer.models.kernels.activations import ONE, Array, compiled, sigmoid_sum, tanh
+from recognizer.models.kernels.driver import CellKernel, KernelRunner, States
+from recognizer.models.recurrent_cell import GatedCell
 
 
 @compiled
-def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray) -> None:
+def _forward(t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array) -> None:
     n = states.shape[3]
     for b in range(states.shape[2]):
-        x, r_product, gates = projected[t, b], products[b], kept[t % kept.shape[0], b]
+        x, product, gates = projected[t, b], products[b], saved[t % saved.shape[0], b]
         r, z, new, inner = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
-        x_new, inner_product = x[2 * n :], r_product[2 * n :]
-        before, h = states[0, t, b], states[0, t + 1, b]
+        before, h, x_new, product_new = states[0, t, b], states[0, t + 1, b], x[2 * n :], product[2 * n :]
+        sigmoid_sum(x[: 2 * n], product[: 2 * n], gates[: 2 * n])
         for k in range(n):
-            r[k] = sigmoid(x[k] + r_product[k])
-        for k in range(n):
-            z[k] = sigmoid(x[n + k] + r_product[n + k])
-        for k in range(n):
-            inner[k] = inner_product[k] + weights[0, k]
+            inner[k] = product_new[k] + weights[0, k]
         for k in range(n):
             new[k] = tanh(x_new[k] + r[k] * inner[k])
         for k in range(n):
@@ -35,12 +29,12 @@ def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.nda
 
 @compiled
 def _backward(
-    t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray,
-    d_after: np.ndarray, d_before: np.ndarray, d_projected: np.ndarray, d_products: np.ndarray, d_weights: np.ndarray,
+    t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array,
+    d_after: Array, d_before: Array, d_projected: Array, d_products: Array, d_weights: Array,
 ) -> None:  # fmt: skip
     n = states.shape[3]
     for b in range(states.shape[2]):
-        gates, before, d, d_product = kept[t, b], states[0, t, b], d_projected[t, b], d_products[t, b]
+        gates, before, d, d_product = saved[t, b], states[0, t, b], d_projected[t, b], d_products[t, b]
         r, z, new, inner = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
         dr, dz, d_new, d_inner = d[:n], d[n : 2 * n], d[2 * n :], d_product[2 * n :]
         dh, dh_before = d_after[0, b], d_before[0, b]
@@ -54,8 +48,7 @@ def _backward(
             dr[k] = d_new[k] * inner[k] * r[k] * (ONE - r[k])
         for k in range(n):
             dh_before[k] = dh[k] * z[k]
-        for k in range(2 * n):
-            d_product[k] = d[k]
+        d_product[: 2 * n] = d[: 2 * n]
         for k in range(n):
             d_weights[0, k] += d_inner[k]
 
@@ -68,10 +61,6 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return ((1 - z) * new + z * states[0],)
 
 
-KERNEL = Kernel("gru", 1, (0,), 4, _forward, _backward, _plain, same_gradient=False, names=("r", "z", "n"))
-OPERATOR = make_operator(KERNEL)
-
-
 class Cell(GatedCell):
     """Gated recurrent unit (Cho et al. 2014), in the form of ``torch.nn.GRU`` whose reset gate acts after the matrix product::
 
@@ -82,9 +71,9 @@ class Cell(GatedCell):
     """
 
     blocks = ("r", "z", "n")
-    states = 1
+    num_states = 1
     peepholes = 1  # not a peephole: b'
-    operator = staticmethod(OPERATOR)
+    runner = KernelRunner(CellKernel("gru", _forward, _backward, _plain, ("r", "z", "n", ""), states=1))
 
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         super().__init__(inputs, hidden, settings)

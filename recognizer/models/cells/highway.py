@@ -2,84 +2,62 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recognizer.models.activation_kernel import compiled, sigmoid, squash_sum
-from recognizer.models.cells.peephole import OPERATOR as PEEPHOLE
-from recognizer.models.gated import Kernel, States, make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import ONE, give_out, open_gate
+from recognizer.models.cells.peephole import Cell as Peephole
+from recognizer.models.kernels.activations import ONE, Array, add_product, compiled, sigmoid, tanh_sum
+from recognizer.models.kernels.driver import CellKernel, KernelRunner, States
+from recognizer.models.kernels.lstm import cell_gradient, open_output, output_gradient, peephole_gate, peephole_gradient
+from recognizer.models.recurrent_cell import GatedCell
 
 
 @compiled
-def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray) -> None:
+def _forward(t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array) -> None:
     n = states.shape[3]
     for b in range(states.shape[2]):
-        x, r, gates = projected[t, b], products[b], kept[t % kept.shape[0], b]
+        x, r, gates = projected[t, b], products[b], saved[t % saved.shape[0], b]
         c_before, c, h, below = states[1, t, b], states[1, t + 1, b], states[0, t + 1, b], x[5 * n :]
         i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n]
         squashed, d = gates[4 * n : 5 * n], gates[5 * n :]
-        open_gate(x[:n], r[:n], weights[0], c_before, i)
-        open_gate(x[n : 2 * n], r[n : 2 * n], weights[1], c_before, f)
+        peephole_gate(x[:n], r[:n], weights[0], c_before, i)
+        peephole_gate(x[n : 2 * n], r[n : 2 * n], weights[1], c_before, f)
         for k in range(n):
             d[k] = sigmoid(x[4 * n + k] + weights[3, k] * c_before[k] + weights[4, k] * below[k])
-        squash_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], g)
+        tanh_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], g)
         for k in range(n):
             c[k] = f[k] * c_before[k] + i[k] * g[k] + d[k] * below[k]
-        open_gate(x[3 * n : 4 * n], r[3 * n :], weights[2], c, o)
-        give_out(c, o, squashed, h)
+        peephole_gate(x[3 * n : 4 * n], r[3 * n :], weights[2], c, o)
+        open_output(c, o, squashed, h)
 
 
 @compiled
 def _backward(
-    t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray,
-    d_after: np.ndarray, d_before: np.ndarray, d_projected: np.ndarray, d_products: np.ndarray, d_weights: np.ndarray,
+    t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array,
+    d_after: Array, d_before: Array, d_projected: Array, d_products: Array, d_weights: Array,
 ) -> None:  # fmt: skip
     n = states.shape[3]
     for b in range(states.shape[2]):
-        gates, c_before, below = kept[t, b], states[1, t, b], projected[t, b, 5 * n :]
-        i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n]
-        squashed, d = gates[4 * n : 5 * n], gates[5 * n :]
-        all_gates, d_product = d_projected[t, b], d_products[t, b]
-        di, df, dg, do = all_gates[:n], all_gates[n : 2 * n], all_gates[2 * n : 3 * n], all_gates[3 * n : 4 * n]
-        dd, d_below = all_gates[4 * n : 5 * n], all_gates[5 * n :]
-        dh, dc, dc_before = d_after[0, b], d_after[1, b], d_before[1, b]
+        gates, c_before, below = saved[t, b], states[1, t, b], projected[t, b, 5 * n :]
+        i, f, g, d = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[5 * n :]
+        d_gates, dc, dc_before = d_projected[t, b], d_after[1, b], d_before[1, b]
+        do, dd, d_below = d_gates[3 * n : 4 * n], d_gates[4 * n : 5 * n], d_gates[5 * n :]
         d_before[0, b] = 0
-        for k in range(n):
-            do[k] = dh[k] * squashed[k] * o[k] * (ONE - o[k])
-        for k in range(n):
-            dc[k] += dh[k] * o[k] * (ONE - squashed[k] * squashed[k]) + do[k] * weights[2, k]
-        for k in range(n):
-            di[k] = dc[k] * g[k] * i[k] * (ONE - i[k])
-        for k in range(n):
-            df[k] = dc[k] * c_before[k] * f[k] * (ONE - f[k])
-        for k in range(n):
-            dg[k] = dc[k] * i[k] * (ONE - g[k] * g[k])
+        output_gradient(d_after[0, b], gates, do, dc)
+        add_product(do, weights[2], dc)
+        cell_gradient(dc, gates, c_before, d_gates, dc_before)
         for k in range(n):
             dd[k] = dc[k] * below[k] * d[k] * (ONE - d[k])
         for k in range(n):
-            d_below[k] = dc[k] * d[k] + dd[k] * weights[4, k]
-        for k in range(n):
-            dc_before[k] = dc[k] * f[k] + di[k] * weights[0, k]
-        for k in range(n):
-            dc_before[k] += df[k] * weights[1, k] + dd[k] * weights[3, k]
-        _learn(di, c_before, d_weights[0])
-        _learn(df, c_before, d_weights[1])
+            d_below[k] = dc[k] * d[k]
+        peephole_gradient(d_gates[:n], c_before, weights[0], dc_before, d_weights[0])
+        peephole_gradient(d_gates[n : 2 * n], c_before, weights[1], dc_before, d_weights[1])
         for k in range(n):
             d_weights[2, k] += do[k] * (f[k] * c_before[k] + i[k] * g[k] + d[k] * below[k])
-        _learn(dd, c_before, d_weights[3])
-        _learn(dd, below, d_weights[4])
-        for k in range(4 * n):
-            d_product[k] = all_gates[k]
-
-
-@compiled
-def _learn(d: np.ndarray, seen: np.ndarray, d_weight: np.ndarray) -> None:
-    for k in range(len(d)):
-        d_weight[k] += d[k] * seen[k]
+        peephole_gradient(dd, c_before, weights[3], dc_before, d_weights[3])
+        peephole_gradient(dd, below, weights[4], d_below, d_weights[4])
+        d_products[t, b] = d_gates[: 4 * n]
 
 
 def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -> States:
@@ -91,17 +69,6 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     d = torch.sigmoid(x_d + weights[3] * before + weights[4] * below)
     c = d * below + f * before + i * torch.tanh(x_g + r_g)
     return torch.sigmoid(x_o + r_o + weights[2] * c) * torch.tanh(c), c
-
-
-KERNEL = Kernel("highway_lstm", 2, (0,), 6, _forward, _backward, _plain, same_gradient=False, names=("i", "f", "g", "o", "", "d"))
-OPERATOR = make_operator(KERNEL)
-
-
-def _run(projected: Tensor, matrices: list[Tensor], weights: Tensor, *others: Tensor) -> Tensor:
-    """The peephole LSTM where the projected input has its four blocks only."""
-    if projected.shape[2] == len(matrices[0]):
-        return PEEPHOLE(projected, matrices, weights[:3], *others)
-    return OPERATOR(projected, matrices, weights, *others)
 
 
 class Cell(GatedCell):
@@ -116,9 +83,13 @@ class Cell(GatedCell):
     shows_cells = True
     reads_below = True
     blocks = ("i", "f", "g", "o", "d")
-    recurrent = ("i", "f", "g", "o")
+    recurrent_blocks = 4  # d has none
     peepholes = 5  # of i, f, o and d on c, of d on c'
-    operator = staticmethod(_run)
+    runner = KernelRunner(CellKernel("highway_lstm", _forward, _backward, _plain, ("i", "f", "g", "o", "", "d")))
+
+    def choose_runner(self, projected: Tensor) -> KernelRunner:
+        """That of the peephole LSTM where the projected input has its four blocks only."""
+        return Peephole.runner if projected.shape[2] == 4 * self.hidden else self.runner
 
     def project(self, frames: Tensor, below: Tensor | None, gaps: Tensor | None) -> Tensor:
         """(T, B, D) to (T, B, 4H), or with ``below`` to (T, B, 6H): the depth gate's block and ``below`` itself come last."""

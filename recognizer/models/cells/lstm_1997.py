@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from recognizer.models.gated import make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import BLOCKS, lstm_kernel
-
-KERNEL = lstm_kernel("lstm_1997", "none")
-OPERATOR = make_operator(KERNEL)
+from recognizer.models.kernels.driver import KernelRunner
+from recognizer.models.kernels.lstm import BLOCKS, lstm_kernel
+from recognizer.models.recurrent_cell import GatedCell
 
 
 class Cell(GatedCell):
@@ -21,4 +18,4 @@ class Cell(GatedCell):
     """
 
     blocks = BLOCKS["none"]
-    operator = staticmethod(OPERATOR)
+    runner = KernelRunner(lstm_kernel("lstm_1997", "none"))

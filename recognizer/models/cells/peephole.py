@@ -1,13 +1,10 @@
-"""The LSTM whose gates see the cell state."""
+"""The LSTM whose gates see the cell state through peepholes."""
 
 from __future__ import annotations
 
-from recognizer.models.gated import make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import BLOCKS, lstm_kernel
-
-KERNEL = lstm_kernel("peephole_lstm")
-OPERATOR = make_operator(KERNEL)
+from recognizer.models.kernels.driver import KernelRunner
+from recognizer.models.kernels.lstm import BLOCKS, lstm_kernel
+from recognizer.models.recurrent_cell import GatedCell
 
 
 class Cell(GatedCell):
@@ -22,4 +19,4 @@ class Cell(GatedCell):
 
     blocks = BLOCKS["gate"]
     peepholes = 3
-    operator = staticmethod(OPERATOR)
+    runner = KernelRunner(lstm_kernel("peephole_lstm"))

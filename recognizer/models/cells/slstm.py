@@ -1,4 +1,4 @@
-"""sLSTM: exponential input gates, a normaliser, recurrent weights within heads."""
+"""sLSTM: exponential input gates, a normalizer, recurrent weights within heads."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from torch import Tensor
 from torch.nn import functional
 
 from recognizer.config import CellSettings
-from recognizer.models.activation_kernel import compiled, exp, log_sigmoid, open_sum, sigmoid, squash_sum
-from recognizer.models.gated import Kernel, States, make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.strict import require
+from recognizer.config.schema import require
+from recognizer.models.kernels.activations import ONE, ZERO, Array, compiled, exp, log_sigmoid, sigmoid, sigmoid_sum, tanh_sum
+from recognizer.models.kernels.driver import CellKernel, KernelRunner, States
+from recognizer.models.recurrent_cell import GatedCell
 
-ONE, ZERO = np.float32(1), np.float32(0)  # integers would take a loop of float32 to float64
-NOTHING = np.float32(-np.inf)  # logarithm of what an empty memory weighs
+LOG_ZERO = np.float32(-np.inf)  # logarithm of what an empty memory weighs
 
 
 @compiled
-def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray) -> None:
+def _forward(t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array) -> None:
     n = states.shape[3]
     for b in range(states.shape[2]):
-        x, r, gates = projected[t, b], products[b], kept[t % kept.shape[0], b]
+        x, r, gates = projected[t, b], products[b], saved[t % saved.shape[0], b]
         c_before, n_before, m_before = states[1, t, b], states[2, t, b], states[3, t, b]
-        h, c, normaliser, m = states[0, t + 1, b], states[1, t + 1, b], states[2, t + 1, b], states[3, t + 1, b]
+        h, c, normalizer, m = states[0, t + 1, b], states[1, t + 1, b], states[2, t + 1, b], states[3, t + 1, b]
         i, f, z, o, shut = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n], gates[4 * n :]
         old, new = z, o  # logarithms of what the memory and the frame weigh, until z and o are due
         for k in range(n):
             f[k] = x[n + k] + r[n + k]
         for k in range(n):
-            old[k] = log_sigmoid(f[k]) + m_before[k] if n_before[k] != ZERO else NOTHING
+            old[k] = log_sigmoid(f[k]) + m_before[k] if n_before[k] != ZERO else LOG_ZERO
         for k in range(n):
             shut[k] = sigmoid(-f[k])
         for k in range(n):
@@ -42,34 +41,34 @@ def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.nda
             f[k] = ONE if old[k] > new[k] else i[k]
         for k in range(n):
             i[k] = i[k] if old[k] > new[k] else ONE
-        squash_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], z)
-        open_sum(x[3 * n :], r[3 * n :], o)
+        tanh_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], z)
+        sigmoid_sum(x[3 * n :], r[3 * n :], o)
         for k in range(n):
             c[k] = f[k] * c_before[k] + i[k] * z[k]
         for k in range(n):
-            normaliser[k] = f[k] * n_before[k] + i[k]
+            normalizer[k] = f[k] * n_before[k] + i[k]
         for k in range(n):
-            h[k] = o[k] * c[k] / normaliser[k]
+            h[k] = o[k] * c[k] / normalizer[k]
 
 
 @compiled
 def _backward(
-    t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray,
-    d_after: np.ndarray, d_before: np.ndarray, d_projected: np.ndarray, d_products: np.ndarray, d_weights: np.ndarray,
+    t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array,
+    d_after: Array, d_before: Array, d_projected: Array, d_products: Array, d_weights: Array,
 ) -> None:  # fmt: skip
     n = states.shape[3]
     for b in range(states.shape[2]):
-        gates, d, c_before, n_before = kept[t, b], d_projected[t, b], states[1, t, b], states[2, t, b]
-        c, normaliser = states[1, t + 1, b], states[2, t + 1, b]
+        gates, d, c_before, n_before = saved[t, b], d_projected[t, b], states[1, t, b], states[2, t, b]
+        c, normalizer = states[1, t + 1, b], states[2, t + 1, b]
         i, f, z, o, shut = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n], gates[4 * n :]
         di, df, dz, do = d[:n], d[n : 2 * n], d[2 * n : 3 * n], d[3 * n :]
         dh, dc, dn, dm = d_after[0, b], d_after[1, b], d_after[2, b], d_after[3, b]
         dc_before, dn_before, dm_before = d_before[1, b], d_before[2, b], d_before[3, b]
         d_before[0, b] = 0
         for k in range(n):  # from here on dh is the gradient of c(t)
-            dh[k] *= o[k] / normaliser[k]
+            dh[k] *= o[k] / normalizer[k]
         for k in range(n):
-            dn[k] -= dh[k] * c[k] / normaliser[k]
+            dn[k] -= dh[k] * c[k] / normalizer[k]
         for k in range(n):
             do[k] = dh[k] * c[k] * (ONE - o[k])
         for k in range(n):
@@ -104,10 +103,6 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     return torch.sigmoid(o) * c / n, c, n, m
 
 
-KERNEL = Kernel("slstm", 4, (0,), 5, _forward, _backward, _plain, names=("i'", "f'", "z", "o"))
-OPERATOR = make_operator(KERNEL)
-
-
 class Cell(GatedCell):
     """sLSTM (Beck et al. 2024, arXiv 2405.04517, equations 8 to 17)::
 
@@ -121,20 +116,20 @@ class Cell(GatedCell):
     cells of one head only: ``settings.heads`` blocks of size H / heads on its diagonal.
 
     Raises:
-        ConfigError: heads that do not divide H; zoneout, because c and n are read against m, and one that stayed as it was beside
-            others that did not would be a number of another scale.
+        ConfigError: heads that do not divide H; zoneout, because c and n are on the scale of m, and zoneout would mix numbers
+            of different scales.
     """
 
     blocks = ("i", "f", "z", "o")
-    states = 4
-    operator = staticmethod(OPERATOR)
+    num_states = 4
+    runner = KernelRunner(CellKernel("slstm", _forward, _backward, _plain, ("i'", "f'", "z", "o", ""), states=4, same_gradient=True))
 
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         heads = settings.heads
-        require(hidden % heads == 0, "model.recurrent.heads", f"{heads} heads do not divide model.hidden={hidden}")
-        require(settings.zoneout == 0, "model.recurrent.zoneout", "must be 0: c and n of slstm have no meaning beside an m of another frame")
+        require(hidden % heads == 0, "model.recurrent.heads", f"{heads} heads do not divide model.hidden_size={hidden}")
+        require(settings.zoneout == 0, "model.recurrent.zoneout", "must be 0: c and n of slstm mean nothing with an m of another frame")
         super().__init__(inputs, hidden, settings)
-        self.weight_hh_l0 = self._drawn(4, heads, hidden // heads, hidden // heads)
+        self.weight_hh_l0 = self._draw(4, heads, hidden // heads, hidden // heads)
 
     def matrices(self) -> list[Tensor]:
         """One matrix (4H, H), zero outside the heads."""

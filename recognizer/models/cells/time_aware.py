@@ -1,69 +1,57 @@
-"""The LSTM that forgets with the time that has gone by."""
+"""The LSTM that forgets with time since the frame before."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from recognizer.config import CellSettings
-from recognizer.models.activation_kernel import compiled, open_sum, squash_sum
-from recognizer.models.gated import Kernel, States, make_operator
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.lstm_kernel import ONE, give_out
+from recognizer.models.kernels.activations import ONE, Array, compiled, sigmoid_sum, tanh_sum
+from recognizer.models.kernels.driver import CellKernel, KernelRunner, States
+from recognizer.models.kernels.lstm import cell_gradient, open_output, output_gradient
+from recognizer.models.recurrent_cell import GatedCell
 
 
 @compiled
-def _forward(t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray) -> None:
+def _forward(t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array) -> None:
     n = states.shape[3]
     for b in range(states.shape[2]):
-        x, r, gates = projected[t, b], products[b], kept[t % kept.shape[0], b]
+        x, r, gates = projected[t, b], products[b], saved[t % saved.shape[0], b]
         c_before, c, h, faded = states[1, t, b], states[1, t + 1, b], states[0, t + 1, b], ONE - projected[t, b, 4 * n]
         i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n]
         squashed, short = gates[4 * n : 5 * n], gates[5 * n :]
-        open_sum(x[: 2 * n], r[: 2 * n], gates[: 2 * n])
-        squash_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], g)
-        open_sum(x[3 * n : 4 * n], r[3 * n : 4 * n], o)
-        squash_sum(r[4 * n :], weights[0], short)
+        sigmoid_sum(x[: 2 * n], r[: 2 * n], gates[: 2 * n])
+        tanh_sum(x[2 * n : 3 * n], r[2 * n : 3 * n], g)
+        sigmoid_sum(x[3 * n : 4 * n], r[3 * n : 4 * n], o)
+        tanh_sum(r[4 * n :], weights[0], short)
         for k in range(n):
             c[k] = f[k] * (c_before[k] - faded * short[k]) + i[k] * g[k]
-        give_out(c, o, squashed, h)
+        open_output(c, o, squashed, h)
 
 
 @compiled
 def _backward(
-    t: int, projected: np.ndarray, products: np.ndarray, states: np.ndarray, kept: np.ndarray, weights: np.ndarray,
-    d_after: np.ndarray, d_before: np.ndarray, d_projected: np.ndarray, d_products: np.ndarray, d_weights: np.ndarray,
+    t: int, projected: Array, products: Array, states: Array, saved: Array, weights: Array,
+    d_after: Array, d_before: Array, d_projected: Array, d_products: Array, d_weights: Array,
 ) -> None:  # fmt: skip
     n = states.shape[3]
     for b in range(states.shape[2]):
-        gates, c_before, d, d_product = kept[t, b], states[1, t, b], d_projected[t, b], d_products[t, b]
-        i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n : 4 * n]
-        squashed, short, faded = gates[4 * n : 5 * n], gates[5 * n :], ONE - projected[t, b, 4 * n]
-        di, df, dg, do, d_short = d[:n], d[n : 2 * n], d[2 * n : 3 * n], d[3 * n : 4 * n], d_product[4 * n :]
-        dh, dc, dc_before = d_after[0, b], d_after[1, b], d_before[1, b]
+        gates, c_before, d, d_product = saved[t, b], states[1, t, b], d_projected[t, b], d_products[t, b]
+        short, faded, d_short = gates[5 * n :], ONE - projected[t, b, 4 * n], d_product[4 * n :]
+        dc, dc_before = d_after[1, b], d_before[1, b]
         d_before[0, b] = 0
-        for k in range(n):
-            do[k] = dh[k] * squashed[k] * o[k] * (ONE - o[k])
-        for k in range(n):
-            dc[k] += dh[k] * o[k] * (ONE - squashed[k] * squashed[k])
-        for k in range(n):
-            di[k] = dc[k] * g[k] * i[k] * (ONE - i[k])
-        for k in range(n):
-            df[k] = dc[k] * (c_before[k] - faded * short[k]) * f[k] * (ONE - f[k])
-        for k in range(n):
-            dg[k] = dc[k] * i[k] * (ONE - g[k] * g[k])
-        for k in range(n):
-            dc_before[k] = dc[k] * f[k]
+        output_gradient(d_after[0, b], gates, d[3 * n : 4 * n], dc)
+        for k in range(n):  # c*
+            dc_before[k] = c_before[k] - faded * short[k]
+        cell_gradient(dc, gates, dc_before, d, dc_before)
         for k in range(n):
             d_short[k] = -faded * dc_before[k] * (ONE - short[k] * short[k])
         for k in range(n):
             d_weights[0, k] += d_short[k]
-        for k in range(4 * n):
-            d_product[k] = d[k]
+        d_product[: 4 * n] = d[: 4 * n]
         d_share = d.dtype.type(0)
         for k in range(n):
             d_share += dc_before[k] * short[k]
@@ -77,10 +65,6 @@ def _plain(x: Tensor, products: list[Tensor], states: States, weights: Tensor) -
     adjusted = states[1] - short + short * x[:, 4 * size :]
     c = torch.sigmoid(f) * adjusted + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
-
-
-KERNEL = Kernel("time_aware_lstm", 2, (0, 1), 6, _forward, _backward, _plain, same_gradient=False, names=("i", "f", "g", "o", "", "s"))
-OPERATOR = make_operator(KERNEL)
 
 
 class Cell(GatedCell):
@@ -98,11 +82,11 @@ class Cell(GatedCell):
     reads_gaps = True
     blocks = ("i", "f", "g", "o")
     peepholes = 1  # not a peephole: b of s
-    operator = staticmethod(OPERATOR)
+    runner = KernelRunner(CellKernel("time_aware_lstm", _forward, _backward, _plain, ("i", "f", "g", "o", "", "s"), sources=(0, 1)))
 
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         super().__init__(inputs, hidden, settings)
-        self.weight_cc_l0 = self._drawn(hidden, hidden)
+        self.weight_cc_l0 = self._draw(hidden, hidden)
 
     def matrices(self) -> list[Tensor]:
         """R (4H, H) on h and U (H, H) on c."""

@@ -1,4 +1,4 @@
-"""The cells that have a kernel of their own, and their equations: one frame of one sequence, in float64."""
+"""The equations of the cells with compiled kernels: one frame of one sequence, in float64."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from torch import Tensor
 
 from recognizer.config import CellSettings
 from recognizer.models.cells import build_cell
-from recognizer.models.gated_cell import GatedCell
-from recognizer.models.recurrence import State
+from recognizer.models.recurrent_cell import State
 from tests.models.cells import properties
-from tests.models.cells.helpers import Step
+from tests.models.cells.properties import Step
 
-INPUTS = 3
+INPUTS, HIDDEN = 3, 5
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Case:
 
     Attributes:
         step: gives the equations with a cell's weights.
-        hidden: H.
+        inputs, hidden: D and H.
         few: H where every derivative is compared with quotients of differences.
         many: H of more than one vector register, and no whole number of them.
         settings: without which the tests would see less.
@@ -34,7 +33,8 @@ class Case:
     """
 
     step: Callable[[Any], Step]
-    hidden: int = 5
+    inputs: int = INPUTS
+    hidden: int = HIDDEN
     few: int = 3
     many: int = 37
     settings: dict[str, Any] = field(default_factory=dict)
@@ -44,16 +44,57 @@ class Case:
 def make(name: str, hidden: int | None = None, **settings: Any) -> Any:
     """The cell of a case with weights drawn anew."""
     case = CASES[name]
-    cell = build_cell(name, INPUTS, hidden or case.hidden, CellSettings(**case.settings | settings)).double()
+    cell = build_cell(name, case.inputs, hidden or case.hidden, CellSettings(**case.settings | settings)).double()
     properties.shake(cell)
     return cell
 
 
-def highway(cell: GatedCell) -> Step:
+def lstm(cell: Any, forget: str = "gate", peepholes: bool = True) -> Step:
+    """Gers, Schraudolph & Schmidhuber 2002; without forget gate Hochreiter & Schmidhuber 1997; coupled: Greff et al. 2017."""
+
+    def run(x: Tensor, state: State, _: Tensor | None) -> State:
+        h, c = state
+        p = cell.peephole_l0 if peepholes else torch.zeros(3, len(c), dtype=x.dtype)
+        blocks = (cell.weight_ih_l0 @ x + cell.weight_hh_l0 @ h + cell.bias_l0).view(-1, len(c))
+        i = torch.sigmoid(blocks[0] + p[0] * c)
+        f = torch.sigmoid(blocks[1] + p[1] * c) if forget == "gate" else torch.ones_like(i) if forget == "none" else 1 - i
+        new = f * c + i * torch.tanh(blocks[-2])
+        return torch.sigmoid(blocks[-1] + p[2] * new) * torch.tanh(new), new
+
+    return run
+
+
+def cell_gated(cell: Any) -> Step:
+    """A peephole LSTM with c(t-1) in place of h(t-1)."""
+
+    def run(x: Tensor, state: State, _: Tensor | None) -> State:
+        _, c = state
+        w_i, w_f, w_g, w_o = (cell.weight_ih_l0 @ x + cell.bias_l0).chunk(4)
+        u_i, u_f, u_o = (cell.weight_hh_l0 @ c).chunk(3)
+        new = torch.sigmoid(w_f + u_f) * c + torch.sigmoid(w_i + u_i) * torch.tanh(w_g)
+        return torch.sigmoid(w_o + u_o) * torch.tanh(new), new
+
+    return run
+
+
+def gru(cell: Any) -> Step:
+    """Cho et al. 2014, with the reset gate behind the matrix product."""
+
+    def run(x: Tensor, state: State, _: Tensor | None) -> State:
+        (h,) = state
+        w_r, w_z, w_n = (cell.weight_ih_l0 @ x + cell.bias_l0).chunk(3)
+        u_r, u_z, u_n = (cell.weight_hh_l0 @ h).chunk(3)
+        r, z = torch.sigmoid(w_r + u_r), torch.sigmoid(w_z + u_z)
+        return ((1 - z) * torch.tanh(w_n + r * (u_n + cell.peephole_l0[0])) + z * h,)
+
+    return run
+
+
+def highway(cell: Any) -> Step:
     """Zhang et al. 2016: a peephole LSTM whose cell adds d times that of the layer below."""
 
     def run(x: Tensor, state: State, below: Tensor | None) -> State:
-        assert below is not None and cell.peephole_l0 is not None
+        assert below is not None
         h, c_before = state
         w_i, w_f, w_g, w_o, w_d = (cell.weight_ih_l0 @ x + cell.bias_l0).chunk(5)
         r_i, r_f, r_g, r_o = (cell.weight_hh_l0 @ h).chunk(4)
@@ -69,16 +110,16 @@ def highway(cell: GatedCell) -> Step:
 def layer_norm(cell: Any) -> Step:
     """Equations 20 to 22 of Ba, Kiros & Hinton 2016."""
 
-    def normalise(a: Tensor) -> Tensor:
+    def normalize(a: Tensor) -> Tensor:
         mean = a.sum() / len(a)
         return (a - mean) / (((a - mean) ** 2).sum() / len(a) + 1e-5) ** 0.5
 
     def run(x: Tensor, state: State, _: Tensor | None) -> State:
         h, c = state
-        a = cell.gain_hh_l0 * normalise(cell.weight_hh_l0 @ h) + cell.gain_ih_l0 * normalise(cell.weight_ih_l0 @ x) + cell.bias_l0
+        a = cell.gain_hh_l0 * normalize(cell.weight_hh_l0 @ h) + cell.gain_ih_l0 * normalize(cell.weight_ih_l0 @ x) + cell.bias_l0
         i, f, g, o = a.view(4, -1)
         c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-        return torch.sigmoid(o) * torch.tanh(cell.gain_c_l0 * normalise(c) + cell.bias_c_l0), c
+        return torch.sigmoid(o) * torch.tanh(cell.gain_c_l0 * normalize(c) + cell.bias_c_l0), c
 
     return run
 
@@ -90,8 +131,7 @@ def time_aware(cell: Any) -> Step:
         assert gap is not None
         h, c_before = state
         short = torch.tanh(cell.weight_cc_l0 @ c_before + cell.peephole_l0[0])
-        discounted = short / torch.log(math.e + gap)
-        adjusted = (c_before - short) + discounted
+        adjusted = (c_before - short) + short / torch.log(math.e + gap)
         i, f, g, o = (cell.weight_ih_l0 @ x + cell.weight_hh_l0 @ h + cell.bias_l0).chunk(4)
         c = torch.sigmoid(f) * adjusted + torch.sigmoid(i) * torch.tanh(g)
         return torch.sigmoid(o) * torch.tanh(c), c
@@ -99,7 +139,7 @@ def time_aware(cell: Any) -> Step:
     return run
 
 
-def slstm(cell: GatedCell) -> Step:
+def slstm(cell: Any) -> Step:
     """Equations 8 to 17 of Beck et al. 2024, with the logistic forget gate."""
 
     def run(x: Tensor, state: State, _: Tensor | None) -> State:
@@ -114,16 +154,43 @@ def slstm(cell: GatedCell) -> Step:
     return run
 
 
-def project_heads(cell: GatedCell, x: Tensor, h: Tensor) -> list[Tensor]:
+def project_heads(cell: Any, x: Tensor, h: Tensor) -> list[Tensor]:
     """W x + R h + b of an sLSTM for i, f, z and o, head by head."""
     heads = h.view(cell.settings.heads, -1)
     products = [torch.cat([block @ part for block, part in zip(blocks, heads, strict=True)]) for blocks in cell.weight_hh_l0]
     return [w + r for w, r in zip((cell.weight_ih_l0 @ x + cell.bias_l0).chunk(4), products, strict=True)]
 
 
+def conv_lstm(cell: Any) -> Step:
+    """Equations 3 of Shi et al. 2015; a state or frame holds channel after channel."""
+
+    def convolve(kernel: Tensor, flat: Tensor) -> Tensor:
+        """out(c', p) = sum over c and k of kernel(c', c, k) maps(c, p + k - (K - 1) / 2)."""
+        maps, half = flat.view(kernel.shape[1], -1), kernel.shape[2] // 2
+        padded = torch.nn.functional.pad(maps, (half, half))
+        columns = [(kernel * padded[:, p : p + kernel.shape[2]]).sum((1, 2)) for p in range(maps.shape[1])]
+        return torch.stack(columns, dim=1).flatten()
+
+    def run(x: Tensor, state: State, _: Tensor | None) -> State:
+        h, c = state
+        bias = cell.bias.repeat_interleave(cell.settings.positions)
+        i, f, g, o = (convolve(cell.input_kernel, x) + convolve(cell.hidden_kernel, h) + bias).chunk(4)
+        p_i, p_f, p_o = torch.zeros(3, len(c), dtype=x.dtype) if cell.peepholes is None else cell.peepholes.flatten(1)
+        new = torch.sigmoid(f + p_f * c) * c + torch.sigmoid(i + p_i * c) * torch.tanh(g)
+        return torch.sigmoid(o + p_o * new) * torch.tanh(new), new
+
+    return run
+
+
 CASES = {
+    "peephole": Case(lstm, coarse=0.05),
+    "lstm_1997": Case(lambda cell: lstm(cell, "none", peepholes=False), coarse=0.05),
+    "coupled": Case(lambda cell: lstm(cell, "coupled"), coarse=0.05),
+    "cell_gated": Case(cell_gated, coarse=0.05),
+    "gru": Case(gru, coarse=0.05),
     "highway": Case(highway, few=2),
     "layer_norm": Case(layer_norm, coarse=0.2),
     "slstm": Case(slstm, hidden=6, few=4, many=38, settings={"heads": 2}, coarse=0.2),
     "time_aware": Case(time_aware),
+    "conv_lstm": Case(conv_lstm, inputs=8, hidden=8, few=4, many=36, settings={"positions": 4, "kernel": 3}, coarse=0.03),
 }

@@ -1,16 +1,15 @@
-"""What holds for every cell there is: found by name, in both directions, stacked, cut into chunks, streamed, within the whole network."""
+"""What holds for every cell there is: found by name, in both directions, stacked, cut into chunks, within the whole network."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
-from recognizer.config import AudioFeatures, CellSettings, ModelConfig, NoFrontend, RecipeConfig, cell_names
+from recognizer.config import AudioFeatures, CellSettings, ModelConfig, NoFrontend, RecognizerConfig, cell_names
 from recognizer.models.cells import build_cell
+from recognizer.models.encoder import Encoder, RecurrentLayer, reverse_gaps
 from recognizer.models.network import Network
-from recognizer.models.recurrence import Recurrence
-from recognizer.models.recurrent import RecurrentLayer, RecurrentStack
+from recognizer.models.recurrent_cell import RecurrentCell
 from tests.models.cells.properties import draw_batch, shake
 
 INPUTS, HIDDEN = 8, 8
@@ -18,14 +17,14 @@ SETTINGS = CellSettings(heads=2, positions=4, kernel=3)
 every_cell = pytest.mark.parametrize("name", cell_names())
 
 
-def make(name: str, inputs: int = INPUTS) -> Recurrence:
+def make(name: str, inputs: int = INPUTS) -> RecurrentCell:
     torch.manual_seed(0)
     return build_cell(name, inputs, HIDDEN, SETTINGS).double()
 
 
-def stack(name: str, **settings: object) -> RecurrentStack:
-    config = ModelConfig(cell=name, recurrent=SETTINGS, layers=2, hidden=HIDDEN, **settings)  # type: ignore[arg-type]
-    encoder = RecurrentStack(INPUTS, config).double()
+def stack(name: str, **settings: object) -> Encoder:
+    config = ModelConfig(cell=name, recurrent=SETTINGS, num_layers=2, hidden_size=HIDDEN, **settings)  # type: ignore[arg-type]
+    encoder = Encoder(INPUTS, config).double()
     shake(encoder, scale=0.3)
     return encoder
 
@@ -51,7 +50,7 @@ def test_backward_direction_is_the_cell_over_reversed_sequences(name: str) -> No
 
 @every_cell
 def test_truncation_changes_gradients_but_not_outputs(name: str) -> None:
-    whole, cut = stack(name), stack(name, truncate=3)
+    whole, cut = stack(name), stack(name, tbptt_frames=3)
     frames, lengths = draw_batch(INPUTS, (8, 5, 2))
     first, second = (frames.clone().requires_grad_() for _ in range(2))
     outputs = whole(first, lengths), cut(second, lengths)
@@ -60,35 +59,17 @@ def test_truncation_changes_gradients_but_not_outputs(name: str) -> None:
         output[0, 7, :HIDDEN].sum().backward()
     assert first.grad is not None and second.grad is not None
     assert first.grad[0, 0].any()  # through the whole sequence
-    layer = RecurrentLayer(make(name), None, truncate=3)
+    layer = RecurrentLayer(make(name), None, tbptt_frames=3)
     only = frames.clone().requires_grad_()
     layer(only, lengths)[0][0, 7].sum().backward()
     assert only.grad is not None and only.grad[0, 6:8].any() and not only.grad[0, :6].any()  # the last chunk begins at frame 6
 
 
 @every_cell
-def test_streaming_is_one_run(name: str) -> None:
-    encoder = stack(name, bidirectional=False, highway=True)
-    frames, lengths = draw_batch(INPUTS, (8, 3, 5))
-    expected = encoder(frames, lengths)
-    states, parts = None, []
-    for start, stop in ((0, 2), (2, 3), (3, 8)):
-        part, states = encoder.stream(frames[:, start:stop], (lengths - start).clamp(0, stop - start), states)
-        parts.append(part)
-    torch.testing.assert_close(torch.cat(parts, dim=1), expected, atol=1e-11, rtol=0)
-
-
-def test_what_needs_the_end_cannot_be_streamed() -> None:
-    for encoder in (stack("lstm"), stack("lstm", bidirectional=False, attention=2)):
-        with pytest.raises(ValueError, match="whole sequences"):
-            encoder.stream(*draw_batch(INPUTS))
-
-
-@every_cell
 def test_the_network_learns_with_it_and_items_do_not_see_each_other(name: str) -> None:
-    features = AudioFeatures(sample_rate=8000, bins=8)
+    features = AudioFeatures(sample_rate=8000, num_mel_bins=8)
     torch.manual_seed(0)
-    network = Network(RecipeConfig(features, ModelConfig(NoFrontend(), cell=name, recurrent=SETTINGS, layers=2, hidden=HIDDEN)), 5)
+    network = Network(RecognizerConfig(features, ModelConfig(NoFrontend(), cell=name, recurrent=SETTINGS, num_layers=2, hidden_size=HIDDEN)), 5)
     items = [torch.rand(size) - 0.5 for size in (2000, 700)]
     padded = torch.nn.utils.rnn.pad_sequence(items, batch_first=True)
     lengths = torch.tensor([2000, 700])
@@ -104,7 +85,7 @@ def test_the_network_learns_with_it_and_items_do_not_see_each_other(name: str) -
 
 
 def test_hybrids_with_highway_layers_and_attention_ignore_padding() -> None:
-    encoder = stack("peephole", highway=True, attention=2)
+    encoder = stack("peephole", highway=True, attention_heads=2)
     frames, lengths = draw_batch(INPUTS, (8, 5, 1))
     expected = encoder(frames, lengths)
     loud = frames.clone()
@@ -116,15 +97,5 @@ def test_hybrids_with_highway_layers_and_attention_ignore_padding() -> None:
 
 def test_gaps_are_read_from_either_end() -> None:
     """Backwards, the time since the frame before is the gap behind a frame."""
-    seen: list[Tensor] = []
-
-    class Spy(Recurrence):
-        hidden = 1
-
-        def forward(self, frames, lengths, state=None, carry=False, below=None, gaps=None):  # type: ignore[no-untyped-def]
-            seen.append(gaps)
-            return make("lstm", 1)(frames.double(), lengths)
-
-    gaps = torch.tensor([[1.0, 2, 3, 4], [1, 5, 9, 9]])
-    RecurrentLayer(Spy(), Spy())(torch.zeros(2, 4, 1), torch.tensor([4, 2]), gaps=gaps)
-    assert seen[1][0].tolist() == [1, 4, 3, 2] and seen[1][1, :2].tolist() == [1, 5]
+    reversed_gaps = reverse_gaps(torch.tensor([[1.0, 2, 3, 4], [1, 5, 9, 9]]), torch.tensor([4, 2]))
+    assert reversed_gaps[0].tolist() == [1, 4, 3, 2] and reversed_gaps[1, :2].tolist() == [1, 5]

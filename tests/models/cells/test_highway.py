@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from recognizer.config import CellSettings
@@ -15,7 +13,7 @@ from tests.models.cells.references import INPUTS, make
 HIDDEN = 5
 
 
-def test_with_no_layer_below_it_is_the_peephole_lstm(tmp_path: Path) -> None:
+def test_with_no_layer_below_it_is_the_peephole_lstm() -> None:
     cell, peephole = make("highway", zoneout=0.2).eval(), Peephole(INPUTS, HIDDEN, CellSettings(zoneout=0.2)).double().eval()
     rows = 4 * HIDDEN
     with torch.no_grad():
@@ -30,7 +28,6 @@ def test_with_no_layer_below_it_is_the_peephole_lstm(tmp_path: Path) -> None:
     properties.close(cell.weight_ih_l0.grad[:rows], peephole.weight_ih_l0.grad, 0)
     properties.close(cell.peephole_l0.grad[:3], peephole.peephole_l0.grad, 0)
     assert not cell.weight_ih_l0.grad[rows:].any() and not cell.bias_l0.grad[rows:].any() and not cell.peephole_l0.grad[3:].any()
-    properties.check_export(cell, frames, lengths, tmp_path)
 
 
 def test_nothing_below_is_no_layer_below() -> None:

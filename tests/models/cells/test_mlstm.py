@@ -12,7 +12,7 @@ from torch import Tensor
 from recognizer.config import CellSettings
 from recognizer.errors import ConfigError
 from recognizer.models.cells.mlstm import Cell
-from recognizer.models.recurrence import Pass, State
+from recognizer.models.recurrent_cell import CellOutput, State
 from tests.models.cells import properties
 
 INPUTS, HIDDEN, HEADS = 5, 6, 2
@@ -24,7 +24,7 @@ def make(chunk: int = 3, heads: int = HEADS, **others: float) -> Cell:
     return cell
 
 
-def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> Pass:
+def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> CellOutput:
     """Equations 19 to 27 of Beck et al. 2024 and the norm behind them; the state is brought to the stabiliser's scale at the end only."""
     size = HIDDEN // HEADS
     w_q, w_k, w_v, w_o = cell.projection.weight.view(4, HEADS, size, INPUTS)
@@ -34,8 +34,8 @@ def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> P
     for item, length in enumerate(lengths.tolist()):
         rows, finals = [], []
         for head in range(HEADS):
-            memory, normaliser, m = (tensor[item, head] for tensor in state)
-            c, n = memory.T * m.exp(), normaliser * m.exp()  # C is values by keys in the paper
+            memory, normalizer, m = (tensor[item, head] for tensor in state)
+            c, n = memory.T * m.exp(), normalizer * m.exp()  # C is values by keys in the paper
             row = []
             for x in frames[item, :length]:
                 q, v = w_q[head] @ x + b_q[head], w_v[head] @ x + b_v[head]
@@ -51,7 +51,7 @@ def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> P
             finals.append(((c * (-m).exp()).T, n * (-m).exp(), m))
         outputs.append(torch.cat(rows, dim=1))
         ends.append([torch.stack(parts) for parts in zip(*finals, strict=True)])
-    return Pass(torch.stack(outputs), tuple(torch.stack(parts) for parts in zip(*ends, strict=True)))
+    return CellOutput(torch.stack(outputs), tuple(torch.stack(parts) for parts in zip(*ends, strict=True)))
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 8, 100])
@@ -96,12 +96,12 @@ def test_exponential_gates_neither_overflow_nor_vanish(strength: float, chunk: i
         assert not run.outputs.any()  # far below the 1 in the denominator
 
 
-def test_silence_under_strong_gates_is_silence() -> None:
+def test_zeros_under_strong_gates_give_zeros() -> None:
     cell = make().float()
     with torch.no_grad():
         cell.projection.bias.zero_()
         cell.gates.bias[:HEADS] = 300.0
-    run = cell(torch.zeros(1, 5, INPUTS), torch.tensor([5]))  # queries and normaliser are zero, and so is exp(-m)
+    run = cell(torch.zeros(1, 5, INPUTS), torch.tensor([5]))  # queries and normalizer are zero, and so is exp(-m)
     run.outputs.sum().backward()
     assert not run.outputs.any() and all(torch.isfinite(parameter.grad).all() for parameter in cell.parameters())
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recognizer.errors import ConfigError
-from tests.models.cells import helpers, properties
+from tests.models.cells import properties
 from tests.models.cells.references import INPUTS, make, project_heads
 
 HIDDEN = 6
@@ -48,7 +48,7 @@ def test_heads_do_not_see_each_other() -> None:
     cell = make("slstm", heads=3)
     assert cell.weight_hh_l0.shape == (4, 3, 2, 2)
     frames, lengths = properties.draw_batch(INPUTS, (5,), 5)
-    h, *others = helpers.start(cell, frames)[1:]
+    h, *others = properties.leaves(cell, frames)[1:]
     outputs = cell(frames, lengths, (h, *others)).outputs[0, -1]
     for head in range(3):
         (gradient,) = torch.autograd.grad(outputs[2 * head : 2 * head + 2].sum(), h, retain_graph=True)
@@ -57,7 +57,7 @@ def test_heads_do_not_see_each_other() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"heads": 4}, "model.recurrent.heads: 4 heads do not divide model.hidden=6"), ({"zoneout": 0.1}, "model.recurrent.zoneout: must be 0")],
+    [({"heads": 4}, "model.recurrent.heads: 4 heads do not divide model.hidden_size=6"), ({"zoneout": 0.1}, "model.recurrent.zoneout: must be 0")],
 )
 def test_refuses(change: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -7,7 +7,7 @@ import torch
 
 from recognizer.config import CellSettings
 from recognizer.models.cells.lstm import Cell as Lstm
-from recognizer.models.recurrence import run_in_chunks
+from recognizer.models.recurrent_cell import run_in_chunks
 from tests.models.cells import properties
 from tests.models.cells.references import INPUTS, make
 

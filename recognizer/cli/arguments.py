@@ -1,0 +1,73 @@
+"""Options that several commands have in common, and the recognizer that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from recognizer.inference.recognizer import Recognizer
+
+DECODER_HELP = "decoder=greedy|beam, decoder.lm=FILE, decoder.lexicon=FILE, decoder.beam_size=N ... change how the model decodes"
+
+
+def add_decoding(parser: argparse.ArgumentParser) -> None:
+    """Options of decoding; the command also takes ``decoder.KEY=VALUE`` anywhere, which comes as ``options.decoding``."""
+    accept_decoder_settings(parser)
+    parser.add_argument("--n-best", type=count, default=1, metavar="N", help="hypotheses for each input (default 1; more with a beam only)")
+    hotword = "prefer a phrase, by so many nats (5 is much); repeatable"
+    parser.add_argument("--hotword", action="append", default=[], metavar="PHRASE:WEIGHT", help=hotword)
+
+
+def accept_decoder_settings(parser: argparse.ArgumentParser) -> None:
+    """Let the command take ``decoder.KEY=VALUE`` anywhere."""
+    parser.epilog = DECODER_HELP
+    parser.set_defaults(decoding=[])
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Options of the machine that the network runs on."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="of the network (default: float32)")
+    parser.add_argument("--threads", type=count, default=0, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no timing")
+
+
+def add_model(parser: argparse.ArgumentParser, purpose: str) -> None:
+    """``-m/--model``, with its former name ``-b/--bundle`` as an alias."""
+    parser.add_argument("-m", "--model", "-b", "--bundle", dest="model", metavar="NAME|FOLDER", help=purpose)
+
+
+def count(word: str) -> int:
+    """A whole number of 0 or more."""
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"{word!r} is not a whole number of 0 or more")
+    return int(word)
+
+
+def open_recognizer(options: argparse.Namespace, model: str | Path) -> Recognizer:
+    """The recognizer that a command line asks for, its decoder changed by overrides and hotwords.
+
+    Args:
+        options: parsed, of a command with :func:`add_decoding` and :func:`add_machine`.
+        model: name or folder of a bundle.
+
+    Raises:
+        RecognizerError: a damaged bundle, or settings that cannot be.
+    """
+    from recognizer.bundle.io import load_bundle
+    from recognizer.bundle.registry import find_bundle
+    from recognizer.config.overrides import override_decoder
+    from recognizer.decoding.hotwords import parse_hotword
+    from recognizer.inference.recognizer import Recognizer
+    from recognizer.utils.device import prepare_host
+
+    bundle = load_bundle(find_bundle(model))
+    hotwords = dict(parse_hotword(word) for word in options.hotword)
+    decoding = [*options.decoding]
+    if hotwords and not any(override.startswith("decoder=") for override in decoding):
+        decoding.append("decoder=beam")
+    prepare_host(options.threads)
+    decoder = override_decoder(bundle.config.decoder, decoding)
+    return Recognizer(bundle, options.device, options.precision, decoder=decoder, hotwords=hotwords, threads=options.threads)

@@ -1,0 +1,92 @@
+"""Train a recognizer, or adapt one to other data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recognizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from recognizer.config import TrainConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.epilog = "Settings are described in conf/README.md; `recognizer train --show` prints all of them."
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, such as corpus.root=DIR model=gru trainer.epochs=20")
+    parser.add_argument("-m", "--multirun", action="store_true", help="train with every combination of comma-separated values")
+    parser.add_argument("--config", metavar="FILE", help="start from a config.yaml that another run wrote")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder like conf/ with choices of your own, such as DIR/experiment/NAME.yaml")
+    parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    parser.add_argument("--show", action="store_true", help="print the settings and stop")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    parser.set_defaults(takes_overrides=True)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out the command. All settings are checked before the first folder is made."""
+    import yaml
+
+    from recognizer.config.schema import to_dict
+
+    configs = _configs(options)
+    if options.show:
+        for config in configs:
+            print(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True), end="")
+        return 0
+    from recognizer.training.run import train
+
+    for config in configs:
+        print(train(config, resume=options.resume is not None, quiet=options.quiet))
+    return 0
+
+
+def _configs(options: argparse.Namespace) -> list[TrainConfig]:
+    from recognizer.config.compose import compose, compose_sweep
+
+    if options.resume is not None:
+        from recognizer.training.run import resumed_config
+
+        return [resumed_config(options.resume, _trainer_overrides(options.overrides))]
+    if options.config is not None:
+        return [_from_file(Path(options.config), options.overrides)]
+    if options.multirun:
+        return compose_sweep(options.overrides, options.config_dir)
+    return [compose(options.overrides, options.config_dir)]
+
+
+def _from_file(path: Path, overrides: list[str]) -> TrainConfig:
+    import yaml
+
+    from recognizer.config import TrainConfig
+    from recognizer.config.overrides import split_override
+    from recognizer.config.schema import from_dict
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config: {path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"--config: {path} holds no settings")
+    for key, value in map(split_override, overrides):
+        *parents, last = key.split(".")
+        group = values
+        for parent in parents:
+            group = group.setdefault(parent, {})
+            if not isinstance(group, dict):
+                raise ConfigError(f"{key}: {parent} is not a group of keys")
+        group[last] = value
+    return from_dict(TrainConfig, values)
+
+
+def _trainer_overrides(overrides: list[str]) -> dict[str, Any]:
+    """What may change when a run goes on: the settings of the trainer only, since all else would make it another run."""
+    from recognizer.config.overrides import split_override
+
+    changed = dict(map(split_override, overrides))
+    for key in changed:
+        if not key.startswith("trainer."):
+            raise ConfigError(f"{key}: with --resume only trainer.* can be changed; for another model start a new run with init=BUNDLE")
+    return {key.removeprefix("trainer."): value for key, value in changed.items()}

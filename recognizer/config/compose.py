@@ -1,0 +1,147 @@
+"""Settings from the files in ``conf/`` and the overrides of a command line, checked before anything is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain, count, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recognizer.config import TrainConfig
+from recognizer.config.schema import from_dict, unknown_key, with_defaults
+from recognizer.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+
+CONF = "recognizer.conf"
+
+
+def conf_dir() -> Path:
+    """The folder of the settings files, inside the package or the checkout it was installed from."""
+    from importlib.resources import files
+
+    return Path(str(files(CONF)))
+
+
+def compose(overrides: Sequence[str], config_dir: str | Path | None = None) -> TrainConfig:
+    """One configuration from overrides such as ``experiment=copiste trainer.epochs=3``.
+
+    Args:
+        overrides: choices of groups and values of keys, in Hydra's grammar.
+        config_dir: a folder with the layout of ``conf/`` whose files can be chosen too.
+
+    Raises:
+        ConfigError: an unknown key, group or choice (with the nearest known one), or a value that its key refuses.
+    """
+    return from_dict(TrainConfig, compose_values(overrides, config_dir))
+
+
+def compose_sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[TrainConfig]:
+    """One configuration for every combination of comma-separated values, each in a run_dir of its own.
+
+    All are checked before the first is returned.
+    """
+    choices: list[list[str]] = []
+    for override in _parse(overrides):
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise ConfigError(f"{override.input_line}: a sweep needs a list of values, not an interval")
+        values = override.sweep_string_iterator() if override.is_sweep_override() else None
+        choices.append([str(override.input_line)] if values is None else [f"{override.get_key_element()}={value}" for value in values])
+    configs: list[TrainConfig] = []
+    for job in product(*choices):
+        settings = compose_values(job, config_dir)
+        varied = [word for word, alternatives in zip(job, choices, strict=True) if len(alternatives) > 1]
+        if varied:
+            name = re.sub(r"[^\w.=,+-]", "_", ",".join(varied))
+            run_dir, used = str(Path(settings["run_dir"]) / name), {other.run_dir for other in configs}
+            numbered = (f"{run_dir}-{number}" for number in count(2))  # values may differ in special characters only, or not at all
+            settings["run_dir"] = next(folder for folder in chain([run_dir], numbered) if folder not in used)
+        configs.append(from_dict(TrainConfig, settings))
+    return configs
+
+
+def compose_values(overrides: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
+    """The settings of :func:`compose` as a nested dictionary, complete, but for the choice of files and keys unchecked."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    groups = _groups()
+    parsed = _parse(overrides)
+    chosen = [override for override in parsed if override.key_or_group in groups]
+    values = with_defaults(TrainConfig, _compose_files([str(override.input_line) for override in chosen], config_dir))
+    known = [*_flatten(values), *groups]
+    config = OmegaConf.create(values)
+    for override in parsed:
+        if override not in chosen:
+            key = override.get_key_element().lstrip("+~")
+            if override.is_delete():
+                raise ConfigError(f"{override.input_line}: settings cannot be deleted; an override is written key=value")
+            if override.is_sweep_override():
+                raise ConfigError(f"{override.input_line}: several values need -m (--multirun)")
+            if key not in known:
+                raise ConfigError(f"{key}: {unknown_key(key, known)}")
+            OmegaConf.update(config, key, override.value(), merge=True)
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+
+
+def _compose_files(choices: Sequence[str], config_dir: str | Path | None) -> dict[str, Any]:
+    """What the chosen files say, merged by Hydra; variables such as ``${corpus.name}`` stand as they are."""
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_module
+    from omegaconf import OmegaConf
+
+    search = []
+    if config_dir is not None:
+        if not Path(config_dir).is_dir():
+            raise ConfigError(f"--config-dir: {config_dir} is no folder")
+        path = re.sub(r'(["\\])', r"\\\1", Path(config_dir).absolute().as_posix())
+        search = [f'hydra.searchpath=["file://{path}"]']
+    with _hydra_errors(choices, config_dir), initialize_config_module(CONF, version_base="1.3"):
+        return OmegaConf.to_container(hydra_compose("config", [*choices, *search]), resolve=False)  # type: ignore[return-value]
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    for override in overrides:
+        if not re.match(r"[^=]+=", override):
+            raise ConfigError(f"{override!r}: an override is written key=value")
+    with _hydra_errors(overrides):
+        return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _groups() -> list[str]:
+    return [entry.name for entry in conf_dir().iterdir() if entry.is_dir() and entry.name[0] not in "_."]
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        yield prefix + key
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+
+
+@contextmanager
+def _hydra_errors(overrides: Sequence[str], config_dir: str | Path | None = None) -> Iterator[None]:
+    """Turn Hydra's exceptions into one line that names the override."""
+    from hydra.errors import HydraException, MissingConfigException
+
+    try:
+        yield
+    except MissingConfigException as error:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        folders = [conf_dir(), *([Path(config_dir)] if config_dir is not None else [])]
+        choices = sorted(path.stem for folder in folders for path in (folder / group).glob("*.yaml"))
+        raise ConfigError(f"{group}: {choice!r} is not one of {', '.join(choices)}{nearest(choice, choices)}") from None
+    except (HydraException, ValueError) as error:
+        if not isinstance(error, HydraException) and "Config group override" not in str(error):
+            raise
+        message = " ".join(str(error).split()).split(" See https://")[0]
+        named = getattr(error, "override", None) or " ".join(overrides)
+        raise ConfigError(message if named in message else f"{named}: {message}") from None

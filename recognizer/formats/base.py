@@ -1,0 +1,120 @@
+"""Writers of output formats: what each of them is, and how one is found by its name."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import ClassVar
+
+from recognizer.config import Modality
+from recognizer.errors import ConfigError, InputError, nearest
+from recognizer.types import Token, Transcript, Word
+from recognizer.utils.files import write_text
+
+SUBJECTS: dict[Modality, str] = {"audio": "recordings", "line": "line images", "strokes": "pen traces"}
+
+
+class Writer(ABC):
+    """Turns a transcript into what a file, or a line of standard output, holds.
+
+    A new format is a class of its own in some module of this package: :func:`find_writers` finds it.
+
+    Attributes:
+        name: after ``--format``.
+        suffix: of the files.
+        modality: the kind of input that it can describe; None: every kind.
+        timed: whether it needs the times of words or tokens.
+    """
+
+    name: ClassVar[str]
+    suffix: ClassVar[str]
+    modality: ClassVar[Modality | None] = None
+    timed: ClassVar[bool] = False
+
+    @abstractmethod
+    def render(self, transcript: Transcript) -> str:
+        """The text for one transcript, without a final newline."""
+
+    def entries(self, transcript: Transcript) -> Sequence[Word | Token]:
+        """The words of a transcript, or its tokens where no words are known.
+
+        Raises:
+            InputError: there is text but no times, or the format is for recordings and this is none.
+        """
+        if transcript.seconds is None and self.modality == "audio":
+            raise InputError(f"{transcript.source}: {self.name} is for recordings; choose tsv, json or alto for a line image")
+        entries: Sequence[Word | Token] = transcript.words or transcript.tokens
+        if transcript.text and not entries:
+            raise InputError(f"{transcript.source}: {self.name} needs the times of words, and the transcript has none")
+        return entries
+
+    def words(self, transcript: Transcript) -> list[Word]:
+        """:meth:`entries`, tokens taken for words."""
+        return [Word(entry_text(entry), entry.start, entry.end, entry.confidence) for entry in self.entries(transcript)]
+
+
+@cache
+def find_writers() -> dict[str, Writer]:
+    """One writer for each format that a module of this package defines, by name in alphabetical order."""
+    package = __package__ or ""
+    modules = [import_module(f"{package}.{found.name}") for found in iter_modules(import_module(package).__path__)]
+    classes = [value for module in modules for value in vars(module).values() if isinstance(value, type) and issubclass(value, Writer)]
+    writers = {kind.name: kind() for kind in classes if kind is not Writer}
+    return {name: writers[name] for name in sorted(writers)}
+
+
+def choose_writers(names: str, modality: Modality | None = None) -> list[Writer]:
+    """The writers of a comma-separated list of formats.
+
+    Args:
+        names: as after ``--format``.
+        modality: of the inputs, where it is known.
+
+    Raises:
+        ConfigError: an unknown format, named with the nearest known one, or one that cannot describe these inputs.
+    """
+    writers = find_writers()
+    chosen = []
+    for name in names.split(","):
+        if name not in writers:
+            raise ConfigError(f"--format: {name!r} is not one of {', '.join(writers)}{nearest(name, writers)}")
+        writer = writers[name]
+        if modality is not None and writer.modality not in (None, modality):
+            subject, given = (SUBJECTS[kind] for kind in (writer.modality, modality))
+            fitting = ", ".join(other for other, w in writers.items() if w.modality in (None, modality))
+            raise ConfigError(f"--format: {name} is for {subject}, the recognizer reads {given}; choose among {fitting}")
+        chosen.append(writer)
+    return chosen
+
+
+def write_file(transcript: Transcript, writer: Writer, folder: Path) -> Path:
+    """Write a transcript to ``folder`` under the name of its source; returns the file, which appears whole or not at all.
+
+    Raises:
+        InputError: it cannot be written, or lacks what the format needs.
+    """
+    return save_text(writer.render(transcript), folder / (Path(transcript.source).name + writer.suffix))
+
+
+def save_text(text: str, path: Path) -> Path:
+    """Write text and a final newline; returns the file, which appears whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    write_text(path, text + "\n")
+    return path
+
+
+def entry_text(entry: Word | Token) -> str:
+    """What a word or a token spells."""
+    return entry.text if isinstance(entry, Word) else entry.symbol
+
+
+def printable(text: str) -> str:
+    """Text that UTF-8 can hold: bytes of a file name that are not UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,74 @@
+"""Where in a recording or line image the words and symbols of a known text lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from recognizer.data.manifest import Item, target
+from recognizer.decoding.alignment import viterbi_align
+from recognizer.decoding.confidence import peaks, word_peaks
+from recognizer.decoding.timing import split_words, time_tokens, time_words
+from recognizer.errors import InputError
+from recognizer.inference.recognizer import Recognizer
+from recognizer.inference.runner import Emission
+from recognizer.types import Transcript
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """An item and its transcript with times, or with ``error`` set where it could not be aligned."""
+
+    id: str
+    transcript: Transcript
+
+
+def align(recognizer: Recognizer, items: Sequence[Item]) -> Iterator[Aligned]:
+    """Align the transcripts of items, cleaned as those of training were, with the network's log-probs.
+
+    Yields one result for each item, in order. A transcript's score is the log probability of the best path that reads it. The
+    confidence of a token is the highest probability the network gave it where it was aligned, that of a word the lowest among
+    its tokens: a low one points to a text that is not what was said. Words are separated by spaces; units have none, and
+    give tokens only.
+    """
+    prepared = [(item, _encode(recognizer, item)) for item in items]
+    emissions = recognizer.emissions(item.source for item, labels in prepared if isinstance(labels, list))
+    for item, labels in prepared:
+        if isinstance(labels, str):
+            yield Aligned(item.id, Transcript(str(item.source), error=labels))
+            continue
+        emission = next(emissions)
+        try:
+            yield Aligned(item.id, _align(recognizer, emission, labels))
+        except InputError as error:
+            yield Aligned(item.id, Transcript(emission.source, error=str(error)))
+
+
+def _encode(recognizer: Recognizer, item: Item) -> list[int] | str:
+    """The labels of an item's transcript, or why there are none."""
+    text = target(item, recognizer.config.text)
+    if text is None:
+        return f"has no transcript {recognizer.config.text.level!r}"
+    try:
+        return recognizer.alphabet.encode(text)
+    except InputError as error:
+        return str(error)
+
+
+def _align(recognizer: Recognizer, emission: Emission, labels: list[int]) -> Transcript:
+    if emission.log_probs is None or emission.frame_times is None:
+        raise InputError(emission.error)
+    alignment = viterbi_align(emission.log_probs, labels)
+    symbols, peak = recognizer.alphabet.spell(labels), peaks(emission.log_probs, alignment)
+    tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.frame_times, peak.tolist())
+    spans = split_words(symbols) if recognizer.alphabet.level == "characters" else []
+    return Transcript(
+        emission.source,
+        recognizer.alphabet.decode(labels),
+        tuple(symbols),
+        alignment.score,
+        seconds=emission.seconds,
+        width=emission.width,
+        tokens=tokens,
+        words=time_words(tokens, spans, emission.frame_times, confidences=word_peaks(peak, spans).tolist()),
+    )

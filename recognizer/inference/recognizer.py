@@ -1,0 +1,215 @@
+"""A bundle in use: from files or arrays to text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from recognizer.bundle.io import Bundle, load_bundle
+from recognizer.bundle.registry import find_bundle, find_partner
+from recognizer.config import DecoderConfig
+from recognizer.decoding.decoder import load_decoder
+from recognizer.decoding.hypothesis import Hypothesis
+from recognizer.decoding.timing import time_tokens, time_words
+from recognizer.errors import BundleError, ConfigError, InputError, RecognizerError
+from recognizer.inference.inputs import Source, describe_failure
+from recognizer.inference.runner import BatchRunner, Emission
+from recognizer.models.network import Network
+from recognizer.types import Alternative, Token, Transcript, Word
+from recognizer.utils.device import choose_device, prepare_host
+
+
+class Recognizer:
+    """A bundle loaded for use.
+
+    Args:
+        bundle: what :func:`~recognizer.bundle.io.load_bundle` gives.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "float32", or "bf16" for about twice the speed on processors made for it.
+        batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
+        decoder: other settings of decoding than the bundle's.
+        hotwords: weight in nats of phrases to prefer; needs a beam.
+        threads: that decode in parallel, 0: one for each processor.
+
+    Raises:
+        BundleError: weights that do not fit the settings.
+        ConfigError, InputError: from :func:`~recognizer.decoding.decoder.load_decoder`.
+
+    Attributes:
+        bundles: the bundle, and that of the second recognizer if its settings name one.
+        network: of the bundle.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        precision: str = "float32",
+        batch_frames: int = 16_000,
+        decoder: DecoderConfig | None = None,
+        hotwords: Mapping[str, float] | None = None,
+        threads: int = 0,
+    ) -> None:
+        self.bundle = bundle
+        self.config, self.alphabet = bundle.config, bundle.alphabet
+        self.device = choose_device(device)
+        self.precision = precision
+        self.threads = threads
+        self.decoding = decoder or bundle.config.decoder
+        second = load_partner(self.decoding, bundle)
+        self.bundles = (bundle,) if second is None else (bundle, second)
+        alphabet = None if second is None else second.alphabet
+        self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet)
+        networks = [_load_network(each, self.device) for each in self.bundles]
+        self.network = networks[0]
+        self.runner = BatchRunner(networks, bundle.config.features, precision, batch_frames)
+
+    @classmethod
+    def load(
+        cls,
+        bundle: str | Path,
+        device: str = "auto",
+        precision: str = "float32",
+        threads: int = 0,
+        decoder: DecoderConfig | None = None,
+        hotwords: Mapping[str, float] | None = None,
+    ) -> Recognizer:
+        """Open a bundle by its folder, or by its name if it ships with the package; ``threads`` of the CPU, 0 for all cores.
+
+        Raises:
+            BundleError: it is missing, damaged, altered or too new.
+        """
+        prepare_host(threads)
+        return cls(load_bundle(find_bundle(bundle)), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
+
+    def transcribe(
+        self, sources: Iterable[Source] | Source, n_best: int = 1, times: bool = False, sample_rate: int | None = None
+    ) -> Iterator[Transcript]:
+        """Recognize paths, samples (N,) float, line images (H, W) uint8 gray, or pen points (N, 4) float
+        (:meth:`~recognizer.strokes.io.Trace.of_array`).
+
+        Yields one transcript for each input, in order, as soon as it and all before it are done. An input that cannot be used
+        gives a transcript with ``error`` set and costs the others nothing.
+
+        Args:
+            sources: one or many.
+            n_best: how many hypotheses; those after the first become ``alternatives``.
+            times: whether to align tokens and words and to give them confidences.
+            sample_rate: of samples, Hz; None: the recognizer's own.
+        """
+        depth = n_best
+        if times:
+            from recognizer.decoding.confidence import DEPTH
+
+            depth = max(n_best, DEPTH)  # confidence is computed from several hypotheses
+        for emissions in self.runner.run([sources] if isinstance(sources, (str, Path, np.ndarray)) else sources, sample_rate):
+            decoded = self.decoder.decode_all([e.combined_log_probs for e in emissions if e.combined_log_probs is not None], depth, self.threads)
+            for emission in emissions:
+                if emission.combined_log_probs is None:
+                    yield Transcript(emission.source, error=emission.error)
+                    continue
+                yield self._transcript(emission, next(decoded), n_best, times)
+
+    def emissions(self, sources: Iterable[Source], sample_rate: int | None = None) -> Iterator[Emission]:
+        """The log-probs of each input, in order; of one that cannot be used, the error."""
+        for emissions in self.runner.run(sources, sample_rate):
+            yield from emissions
+
+    def log_probs(self, sources: Iterable[Source], sample_rate: int | None = None) -> Iterator[np.ndarray]:
+        """Log-probs (T, V) float32 of each input, in order.
+
+        Raises:
+            InputError: an input cannot be used.
+        """
+        for emission in self.emissions(sources, sample_rate):
+            if emission.log_probs is None:
+                raise InputError(emission.error)
+            yield emission.log_probs
+
+    def decode(self, log_probs: np.ndarray) -> Hypothesis:
+        """The best hypothesis for an :class:`Emission`'s ``combined_log_probs``."""
+        return self.decoder.decode(log_probs)[0]
+
+    @property
+    def knows_words(self) -> bool:
+        """Whether a lexicon or word model says what a word is, and words are wanted."""
+        models = getattr(self.decoder, "models", None)
+        return models is not None and models.trie is not None and self.decoding.words
+
+    def text(self, hypothesis: Hypothesis) -> str:
+        """What a hypothesis says: the words of a lexicon where the symbols are units, else the symbols."""
+        if hypothesis.words and self.alphabet.level == "units":
+            return " ".join(hypothesis.words)
+        return self.alphabet.decode(hypothesis.labels)
+
+    def _transcript(self, emission: Emission, decoded: list[Hypothesis] | Exception, n_best: int, times: bool) -> Transcript:
+        try:
+            if isinstance(decoded, Exception):
+                raise decoded
+            tokens, words = self._time(emission, decoded) if times else ((), ())
+        except RecognizerError as error:
+            return Transcript(emission.source, error=f"{emission.source}: {error}")
+        except Exception as error:  # whatever strikes one input costs the others nothing
+            return Transcript(emission.source, error=describe_failure(emission.source, error))
+        best = decoded[0]
+        return Transcript(
+            emission.source,
+            self.text(best),
+            tuple(self.alphabet.spell(best.labels)),
+            best.score,
+            best.acoustic,
+            best.language,
+            best.bonus,
+            emission.seconds,
+            emission.width,
+            tokens=tokens,
+            words=words,
+            alternatives=tuple(Alternative(self.text(other), other.score) for other in decoded[1:n_best]),
+        )
+
+    def _time(self, emission: Emission, hypotheses: list[Hypothesis]) -> tuple[tuple[Token, ...], tuple[Word, ...]]:
+        """Tokens and words where Viterbi alignment puts them; the search's own frames keep it within bounds."""
+        from recognizer.decoding.alignment import viterbi_align
+        from recognizer.decoding.confidence import confidence, find_words, peaks, word_peaks
+
+        assert emission.log_probs is not None and emission.frame_times is not None
+        best = hypotheses[0]
+        alignment = viterbi_align(emission.log_probs, best.labels, np.maximum.accumulate(np.array(best.frames, np.int64)))
+        calibration = self.decoding.calibration
+        peak = peaks(emission.log_probs, alignment)
+        confidences = confidence([(h.labels, h.score) for h in hypotheses], peak, calibration.tokens if calibration else None)
+        spoken = [find_words(self.alphabet, h) for h in hypotheses]
+        texts, spans = spoken[0]
+        scored = [(words, h.score) for (words, _), h in zip(spoken, hypotheses, strict=True)]
+        by_word = confidence(scored, word_peaks(peak, spans), calibration.words if calibration else None)
+        symbols = self.alphabet.spell(best.labels)
+        tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.frame_times, confidences.tolist())
+        return tokens, time_words(tokens, spans, emission.frame_times, texts, by_word.tolist())
+
+
+def load_partner(config: DecoderConfig, bundle: Bundle) -> Bundle | None:
+    """The bundle of the second recognizer that settings of a beam name, None where they name none.
+
+    Raises:
+        ConfigError: it takes other features.
+        BundleError: it is missing, damaged, altered or too new.
+    """
+    if config.combine_with is None or config.kind == "greedy":
+        return None
+    second = load_bundle(find_partner(config.combine_with, bundle.folder))
+    one, other = bundle.config, second.config
+    if one.features != other.features:
+        raise ConfigError(f"decoder.combine_with: {config.combine_with} takes other features than the recognizer itself")
+    return second
+
+
+def _load_network(bundle: Bundle, device: torch.device) -> Network:
+    network = Network(bundle.config, len(bundle.alphabet))
+    try:
+        network.load_state_dict(dict(bundle.weights))
+    except RuntimeError as error:
+        raise BundleError(f"{bundle.folder}: the weights do not fit the settings ({str(error).splitlines()[-1].strip()})") from None
+    return network.to(device).eval()

@@ -1,0 +1,119 @@
+"""The training and development items of a run: loaded, audited, their alphabet and feature statistics."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from recognizer.config import NoAugment, TrainConfig
+from recognizer.config.schema import to_dict
+from recognizer.data.audit import Audit, Auditor
+from recognizer.data.batching import bucket_batches
+from recognizer.data.cache import ArrayCache
+from recognizer.data.dataset import BatchReader, CtcDataset
+from recognizer.data.manifest import Item, load_manifest, target
+from recognizer.errors import TrainingError
+from recognizer.models.network import Network
+from recognizer.text.alphabet import Alphabet
+from recognizer.utils.progress import Progress
+from recognizer.utils.statistics import RunningStatistics
+
+AUDIT = "audit.json"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Audited items of one split, ready for batching, and the feature frames of each."""
+
+    dataset: CtcDataset
+    frames: Sequence[int]
+
+
+def load_items(config: TrainConfig) -> dict[str, list[Item]]:
+    """The items of the splits "train" and "dev".
+
+    Under ``trainer.limit_items`` both are the first few training items.
+
+    Raises:
+        TrainingError: two training manifests share an id.
+    """
+    train: list[Item] = []
+    manifests: dict[str, str] = {}
+    for name in (config.corpus.train, *config.corpus.extra):
+        for item in load_manifest(Path(config.corpus.root) / name):
+            if manifests.setdefault(item.id, name) != name:
+                raise TrainingError(f"{name}: the id {item.id!r} is also in {manifests[item.id]}; ids of all training manifests together must differ")
+            train.append(item)
+    if config.trainer.limit_items:
+        train = train[: config.trainer.limit_items]
+        return {"train": train, "dev": train}
+    return {"train": train, "dev": load_manifest(Path(config.corpus.root) / config.corpus.dev)}
+
+
+def collect_alphabet(config: TrainConfig, items: Sequence[Item]) -> Alphabet:
+    """The symbols of the training transcripts.
+
+    Raises:
+        TrainingError: no item has a transcript at the configured level.
+    """
+    level = config.corpus.text.level
+    transcripts = [t for t in (target(item, config.corpus.text) for item in items) if t]
+    if not transcripts:
+        key = "text" if level == "characters" else "units"
+        raise TrainingError(f"no training item has a transcript {key!r}; check the manifest and corpus.text.level={level}")
+    return Alphabet.of(transcripts, level)
+
+
+def audit_splits(
+    config: TrainConfig, items: Mapping[str, Sequence[Item]], alphabet: Alphabet, network: Network, run_dir: Path, progress: Progress
+) -> tuple[Split, Split]:
+    """Audit the items of :func:`load_items`, say what is left out and why, and write the whole list to ``run_dir/audit.json``.
+
+    Raises:
+        TrainingError: nothing is left to train on, or to validate on.
+    """
+    cache = ArrayCache(run_dir / "cache", config.features) if config.trainer.cache else None
+    strict = Auditor(config.features, config.corpus.text, network.features.frames, network.frames, alphabet, config.trainer.batch_frames, cache)
+    # a development item may hold symbols the model cannot write: they count as errors, they are not left out
+    lenient = replace(strict, output_frames=lambda frames: 1 << 62, alphabet=None)
+    splits, report = [], {}
+    for name, auditor, augment in (("train", strict, config.augment), ("dev", lenient, NoAugment())):
+        total = len(items[name])
+        audit = auditor.audit(items[name], lambda done, name=name, total=total: progress.update(f"audit {name}: {done}/{total}"))  # type: ignore[misc]
+        _describe(name, audit, progress)
+        report[name] = auditor.report(audit) | {"excluded": [[f.item.id, f.kind, f.message] for f in audit.findings]}
+        if not audit.usable:
+            raise TrainingError(f"no {name} item can be used; {len(audit.excluded)} findings, the first: {audit.excluded[0].message}")
+        dataset = CtcDataset(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, audit.shortest, cache)
+        splits.append(Split(dataset, audit.frames))
+    (run_dir / AUDIT).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return splits[0], splits[1]
+
+
+def fit_statistics(config: TrainConfig, train: Split, network: Network, progress: Progress) -> None:
+    """Set the mean and deviation of features from the training items without augmentation."""
+    if to_dict(config.features)["normalize"] != "corpus":
+        return
+    statistics = RunningStatistics(network.features.dim)
+    batches = bucket_batches(train.frames, max_frames=config.trainer.batch_frames, max_items=config.trainer.max_batch_size, by_length=True)
+    reader = BatchReader(replace(train.dataset, augment=NoAugment()), workers=0)
+    for done, batch in enumerate(reader.read(batches, epoch=0), start=1):
+        statistics.update(*network.features.raw(batch.inputs.to(network.device), batch.lengths.to(network.device)))
+        progress.update(f"feature statistics: {done}/{len(batches)} batches")
+    network.features.set_statistics(statistics.mean, statistics.std)
+
+
+def _describe(name: str, audit: Audit, progress: Progress) -> None:
+    marked = f", {audit.empty} of them marked as empty" if audit.empty else ""
+    progress.line(f"{name}: {len(audit.usable)} of {audit.total} items can be used{marked}")
+    for kind, count in Counter(f.kind for f in audit.findings).items():
+        examples = [f for f in audit.findings if f.kind == kind]
+        verdict = "left out" if examples[0].excludes else "kept"
+        progress.line(f"  {kind} ({verdict}): {count}")
+        for finding in examples[:3]:
+            progress.line(f"    {finding.message}")
+        if count > 3:
+            progress.line(f"    ... and {count - 3} more, in {AUDIT}")

@@ -1,0 +1,40 @@
+"""The error rate on the development items, during training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from recognizer.config import TrainConfig
+from recognizer.data.batching import bucket_batches, pad
+from recognizer.data.manifest import target
+from recognizer.decoding.greedy import greedy
+from recognizer.evaluation.edits import characters, error_rate, units
+from recognizer.models.network import Network
+from recognizer.training.datamodule import Split
+
+
+def validate(config: TrainConfig, network: Network, dev: Split) -> tuple[float, list[tuple[str, str]]]:
+    """Decode the development items greedily.
+
+    Returns:
+        The character or unit error rate, and (reference, hypothesis) of every item, in manifest order.
+    """
+    dataset, settings, device = dev.dataset, config.trainer, network.device
+    tokens: Callable[[Any], list[str]] = characters if config.corpus.text.level == "characters" else units
+    joiner = "" if config.corpus.text.level == "characters" else " "
+    pairs: dict[int, tuple[str, str]] = {}
+    network.eval()
+    batches = bucket_batches(dev.frames, max_frames=settings.batch_frames, max_items=4 * settings.max_batch_size, by_length=True)
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        for batch in batches:
+            inputs, lengths = pad([dataset.read(index) for index in batch])
+            log_probs, frames = network(inputs.to(device), lengths.to(device))
+            for index, row, length in zip(batch, log_probs.cpu().numpy(), frames.tolist(), strict=True):
+                reference = target(dataset.items[index], config.corpus.text) or ""
+                pairs[index] = joiner.join(tokens(reference)), dataset.alphabet.decode(greedy(row[:length]).labels)
+    ordered = [pairs[index] for index in sorted(pairs)]
+    rate = error_rate((tokens(reference), tokens(hypothesis)) for reference, hypothesis in ordered)
+    return (float("inf") if rate is None else rate), ordered

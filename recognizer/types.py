@@ -1,0 +1,71 @@
+"""What users get: transcripts with their tokens, words and alternatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Token:
+    """One symbol, and where it is.
+
+    Attributes:
+        symbol: a character or a unit.
+        start, end: seconds; pixels of the picture as it was given; points of the prepared pen trace.
+        confidence: probability that it is right; None where that was not asked for.
+    """
+
+    symbol: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Word:
+    """One word, and where it is; start, end and confidence as in :class:`Token`."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another hypothesis for an input: its text and total score."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was recognized in one input.
+
+    Attributes:
+        source: the path, or ``array N`` for the N-th array.
+        text: characters run together, or units separated by spaces, or the words that a lexicon makes of units; empty where
+            ``error`` is set.
+        units: the recognized symbols.
+        score: total log score, ``acoustic + language + bonus`` (:class:`~recognizer.decoding.hypothesis.Hypothesis`).
+        acoustic, language, bonus: its parts.
+        seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
+        error: why the input could not be used, one line that names it; None where it could.
+        tokens, words: symbols and words with times, where these were asked for.
+        alternatives: the other hypotheses of an N-best list, best first.
+    """
+
+    source: str
+    text: str = ""
+    units: tuple[str, ...] = ()
+    score: float = 0.0
+    acoustic: float = 0.0
+    language: float = 0.0
+    bonus: float = 0.0
+    seconds: float | None = None
+    width: int | None = None
+    error: str | None = None
+    tokens: tuple[Token, ...] = ()
+    words: tuple[Word, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()

@@ -1,0 +1,201 @@
+"""Settings from files: every file in conf/ composes; mistakes are named, and nothing is made of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recognizer.config import AudioAugment, AudioFeatures, DecoderConfig, LineCnn, ModelConfig, TrainConfig, TrainerConfig
+from recognizer.config.compose import compose, compose_sweep, compose_values, conf_dir
+from recognizer.config.schema import from_dict, to_dict
+from recognizer.errors import ConfigError
+
+PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml"))
+GLOBAL = ("experiment", "debug")  # groups whose files are not of one group of keys
+# choices that do not go with the features of speech, and the features that they go with
+FEATURES = {
+    "model/line_cnn_blstm": "pixels", "model/line_cnn_deep": "pixels", "model/mdlstm": "pixels", "model/mdlstm_fast": "pixels",
+    "augment/handwriting": "pixels", "augment/strokes": "strokes",
+}
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    return tmp_path / "empty"
+
+
+def test_all_groups_are_there() -> None:
+    groups = {name.split("/")[0] for name in PACKAGED}
+    assert groups == {"corpus", "features", "augment", "model", "decoder", "trainer", "experiment", "debug"}
+    assert {field.name for field in dataclasses.fields(TrainConfig)} >= groups - set(GLOBAL)
+
+
+def test_the_readme_names_every_choice() -> None:
+    text = (conf_dir() / "README.md").read_text(encoding="utf-8")
+    assert [name for name in PACKAGED if f"`{name.split('/')[1]}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_every_file_composes_and_is_what_comes_out(name: str) -> None:
+    group, choice = name.split("/")
+    overrides = [*([f"features={FEATURES[name]}"] if name in FEATURES else []), f"{group}={choice}"]
+    config = compose(overrides)
+    values = to_dict(config)
+    assert compose_values(overrides) == values  # complete
+    assert from_dict(TrainConfig, yaml.safe_load(yaml.safe_dump(values, allow_unicode=True))) == config
+    written = yaml.safe_load((conf_dir() / f"{name}.yaml").read_text()) or {}
+    written.pop("defaults", None)
+    _assert_within(written, values if group in GLOBAL else values[group])
+
+
+def _assert_within(part: dict, whole: dict) -> None:
+    for key, value in part.items():
+        if isinstance(value, dict):
+            _assert_within(value, whole[key])
+        else:
+            assert whole[key] == value, key
+
+
+def test_the_defaults_are_those_of_the_dataclasses() -> None:
+    """There is one set of them, whether settings come from the command line or from Python."""
+    plain = compose([])
+    assert (plain.features, plain.model, plain.decoder, plain.trainer) == (AudioFeatures(), ModelConfig(), DecoderConfig(), TrainerConfig())
+    assert (plain.trainer.ema_decay, plain.features.normalize, plain.seed, plain.run_dir) == (0.999, "utterance", 1, "runs/corpus")
+    assert compose(["decoder=beam"]).decoder == DecoderConfig(kind="beam")
+
+
+def test_keys_that_no_file_lists_can_be_set() -> None:
+    config = compose(["features=mfcc", "features.dither=0.1", "augment.kind=audio", "model.recurrent.zoneout=0.1", "trainer.warmup_steps=7"])
+    assert (config.features.dither, config.features.num_mel_bins, config.augment) == (0.1, 23, AudioAugment())
+    assert (config.model.recurrent.zoneout, config.trainer.warmup_steps) == (0.1, 7)
+    assert compose(["features=pixels", "model.frontend.kind=line_cnn"]).model.frontend == LineCnn()
+
+
+def test_experiments_do_not_write_into_each_others_folders() -> None:
+    folders = [compose([name.replace("/", "=")]).run_dir for name in PACKAGED if name.startswith("experiment/")]
+    assert len(set(folders)) == len(folders)
+
+
+@pytest.mark.parametrize(("name", "layers"), [("timit_graves_3l250h", 3), ("timit_graves_5l250h", 5)])
+def test_the_networks_of_graves_2013_are_those_of_the_paper(name: str, layers: int) -> None:
+    config = compose([f"experiment={name}", "trainer.weight_noise=0.075"])
+    features, model, trainer = config.features, config.model, config.trainer
+    assert (features.num_mel_bins, features.energy, features.deltas, features.normalize) == (40, True, 2, "corpus")  # 123 numbers
+    assert (model.frontend.kind, model.cell, model.num_layers, model.hidden_size) == ("none", "peephole", layers, 250)
+    assert (model.uniform, model.dropout) == (0.1, 0.0)
+    assert (trainer.optimizer, trainer.momentum, trainer.max_batch_size, trainer.weight_noise, trainer.max_grad_norm) == ("sgd", 0.9, 1, 0.075, 0.0)
+    assert config.augment.kind == "none" and config.corpus.text.level == "units"
+
+
+def test_overrides_win_and_are_typed() -> None:
+    config = compose(["experiment=printed", "trainer.learning_rate=1e-4", "features.height=40", "corpus.name=x y", "trainer.max_grad_norm=1"])
+    assert (config.trainer.learning_rate, config.features.height, config.trainer.max_grad_norm) == (1e-4, 40, 1.0)
+    assert config.run_dir == "runs/x y" and type(config.trainer.max_grad_norm) is float
+    both = compose(["debug=fast", "model=stacked_blstm", "run_dir='${corpus.name}/${trainer.epochs}'"])
+    assert both.model.frontend.kind == "stack" and both.model.hidden_size == 16 and both.run_dir == "corpus/1"
+
+
+@pytest.mark.parametrize(("override", "message"), [
+    ("trainer.epoch=3", r"^trainer\.epoch: no such key; did you mean 'trainer\.epochs'\?$"),
+    ("epochs=3", r"^epochs: no such key; did you mean 'trainer\.epochs'\?$"),
+    ("featurs=mfcc", r"^featurs: no such key; did you mean 'features'\?$"),
+    ("recipe=speech_en", r"^recipe: no such key"),
+    ("+trainer.eopchs=3", r"eopchs: no such key; did you mean 'trainer\.epochs'"),
+    ("hydra.run.dir=x", r"^hydra\.run\.dir: no such key"),
+    ("trainer.clip=1", r"^trainer\.clip: is called trainer\.max_grad_norm now$"),
+    ("model.ranks=[1]", r"^model\.ranks: no such setting any more$"),
+    ("features=mfc", r"^features: 'mfc' is not one of .*spectrogram, strokes; did you mean 'mfcc'\?$"),
+    ("experiment=digit", r"^experiment: 'digit' is not one of .*; did you mean 'digits'\?$"),
+    ("features.kind=[fbank]", r"^features\.kind: \['fbank'\] is not one of"),
+    ("trainer.schedule=cosin", r"^trainer\.schedule: 'cosin' is not one of constant, cosine, plateau; did you mean 'cosine'\?$"),
+    ("trainer.epochs=many", r"^trainer\.epochs: expected int, found 'many'$"),
+    ("model=line_cnn_blstm", r"^model\.frontend\.kind: line_cnn reads features=pixels$"),
+    ("augment=handwriting", r"^augment\.kind: 'line' does not fit audio features$"),
+    ("trainer.epochs", r"^'trainer\.epochs': an override is written key=value$"),
+    ("~trainer.max_grad_norm", r"an override is written key=value$"),
+    ("~trainer.epochs=30", r"settings cannot be deleted"),
+    ("trainer.epochs=[1", r"trainer\.epochs=\[1"),
+    ("trainer.epochs=1,2", r"^trainer\.epochs=1,2: several values need -m"),
+    ("trainer.epochs=${nowhere}", r"^trainer\.epochs: .*nowhere"),
+    ("corpus.root=???", r"^corpus\.root: Missing"),
+    ("augment=null", "^augment=null: "),
+    ("=3", "^'=3': an override is written key=value$"),
+])
+def test_mistakes_are_one_line_and_make_no_folder(override: str, message: str, in_an_empty_folder: Path) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        compose([override])
+    assert "\n" not in str(caught.value)
+    assert list(in_an_empty_folder.iterdir()) == []
+
+
+def test_vocal_tracts_are_scaled_in_a_filter_bank_only() -> None:
+    scaled = ["augment=speech", "augment.vocal_tract=[0.9,1.1]"]
+    assert compose(scaled).augment.vocal_tract == (0.9, 1.1)
+    with pytest.raises(ConfigError, match=r"^augment\.vocal_tract: needs features\.kind=fbank$"):
+        compose(["features=mfcc", *scaled])
+
+
+def test_a_sweep_has_every_combination_and_a_folder_for_each(in_an_empty_folder: Path) -> None:
+    configs = compose_sweep(["model=blstm,stacked_blstm", "trainer.max_grad_norm=choice(1,2.5)", "corpus.name=c", "device=cpu"])
+    assert [(c.model.frontend.kind, c.trainer.max_grad_norm) for c in configs] == [("none", 1.0), ("none", 2.5), ("stack", 1.0), ("stack", 2.5)]
+    assert {c.device for c in configs} == {"cpu"}
+    folders = [c.run_dir for c in configs]
+    assert len(set(folders)) == 4 and all(Path(folder).parent == Path("runs/c") for folder in folders)
+    assert folders[1] == "runs/c/model=blstm,trainer.max_grad_norm=2.5"
+    assert [c.seed for c in compose_sweep(["seed=range(1,4)"])] == [1, 2, 3]
+    assert compose_sweep(["seed=2"]) == [compose(["seed=2"])]
+    assert list(in_an_empty_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("override", ["corpus.root=a/b,a:b", "seed=1,1", "run_dir=a,b"])
+def test_folders_of_a_sweep_differ_whatever_the_values(override: str) -> None:
+    folders = [config.run_dir for config in compose_sweep([override])]
+    assert len(folders) == len(set(folders)) > 1
+
+
+@pytest.mark.parametrize(("overrides", "message"), [
+    (["trainer.epoch=1,2"], "did you mean 'trainer.epochs'"), (["seed=1,x"], "^seed: expected int, found 'x'$"),
+    (["model=blstm,stackd_blstm"], "did you mean 'stacked_blstm'"), (["seed=1,"], "^seed=1,: "), (["seed=interval(1,2)"], "needs a list of values"),
+])
+def test_one_mistake_refuses_the_whole_sweep(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compose_sweep(overrides)
+
+
+@pytest.fixture
+def own_dir(tmp_path: Path) -> Path:
+    """A folder of a user's own choices; its name is one that needs quotes."""
+    own = tmp_path / 'my "conf"'
+    for name, text in {
+        "experiment/mine": "# @package _global_\ndefaults:\n  - override /model: wide\n  - override /augment: speech\ntrainer: {epochs: 3}\n",
+        "model/wide": "defaults: [peephole]\nhidden_size: 500\n", "experiment/wrong": "# @package _global_\ntrainer: {epoch: 3}\n",
+    }.items():  # fmt: skip
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / f"{name}.yaml").write_text(text)
+    return own
+
+
+def test_a_folder_of_ones_own_adds_choices(own_dir: Path) -> None:
+    config = compose(["experiment=mine", "seed=4"], own_dir)
+    assert (config.model.hidden_size, config.model.cell, config.trainer.epochs, config.seed) == (500, "peephole", 3, 4)
+    assert config.augment == compose(["augment=speech"]).augment
+    assert [c.model.hidden_size for c in compose_sweep(["model=blstm,wide"], own_dir)] == [250, 500]
+    for overrides, folder, message in (
+        (["experiment=min"], own_dir, "^experiment: 'min' is not one of .*; did you mean 'mine'"), (["experiment=mine"], None, "is not one of"),
+        (["experiment=wrong"], own_dir, r"^trainer\.epoch: no such key; did you mean 'trainer\.epochs'"),
+        ([], own_dir / "none", "^--config-dir: .*none is no folder"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=message):
+            compose(overrides, folder)
+
+
+def test_train_and_audit_take_the_folder(cli, own_dir: Path, tones) -> None:
+    shown = cli("train", "--config-dir", own_dir, "experiment=mine", f"corpus.root={tones.root}", "--show")
+    assert shown.code == 0 and yaml.safe_load("\n".join(shown.out))["model"]["hidden_size"] == 500
+    audited = cli("audit", tones.root / "dev.jsonl", "--config-dir", own_dir, "model=wide", "-q")
+    assert audited.code == 0 and audited.out[0].startswith("24 of 24 items can be trained on")

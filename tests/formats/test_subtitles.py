@@ -1,0 +1,65 @@
+"""Subtitles: lines short enough to read, cut where people pause, in order."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recognizer.formats.subtitles import MAX_LINE_LENGTH, MAX_SECONDS, PAUSE_SECONDS, Cue, Srt, Vtt, cut_cues
+from recognizer.types import Transcript, Word
+
+
+def spoken(text: str, each: float = 0.3) -> list[Word]:
+    return [Word(word, n * each, (n + 1) * each) for n, word in enumerate(text.split())]
+
+
+def test_both_formats() -> None:
+    words = (Word("a", 0.48, 0.6), Word('"b"', 0.6, 1.25), Word("<c", 3660.0, 3661.0004))
+    transcript = Transcript("in/talk.wav", 'a "b" <c', seconds=3661.5, words=words)
+    assert Srt().render(transcript).split("\n") == [
+        "1", "00:00:00,480 --> 00:00:01,480", 'a "b"', "", "2", "01:01:00,000 --> 01:01:01,000", "<c"]  # fmt: skip
+    assert Vtt().render(transcript).split("\n") == [
+        "WEBVTT", "", "00:00:00.480 --> 00:00:01.480", 'a "b"', "", "01:01:00.000 --> 01:01:01.000", "&lt;c"]  # fmt: skip
+
+
+def test_a_short_sentence_is_one_line_that_stays_a_while() -> None:
+    assert cut_cues(spoken("so it is"), 5.0) == [Cue(0.0, 1.0, "so it is")]
+    assert cut_cues(spoken("so it is"), 0.95) == [Cue(0.0, 0.95, "so it is")]
+    assert cut_cues([]) == []
+
+
+def test_a_pause_begins_a_new_line() -> None:
+    words = [Word("one", 0.0, 0.4), Word("two", 0.9, 1.2), Word("three", 1.9, 2.5)]
+    assert [cue.text for cue in cut_cues(words)] == ["one two", "three"]
+    close = [Word("one", 0.0, 0.4), Word("two", 0.4 + PAUSE_SECONDS, 1.2)]
+    assert cut_cues(close) == [Cue(0.0, 1.0, "one"), Cue(1.0, 2.0, "two")]  # the first stays until the second
+
+
+def test_long_speech_is_cut_evenly_and_at_the_ends_of_sentences() -> None:
+    text = "This is the end. And here begins another one"
+    assert len(text) > MAX_LINE_LENGTH
+    assert [cue.text for cue in cut_cues(spoken(text))] == ["This is the end.", "And here begins another one"]
+    lengths = [len(cue.text) for cue in cut_cues(spoken("abcd " * 36, 0.1))]
+    assert len(lengths) == 5 and min(lengths) >= 34
+
+
+def test_slow_speech_is_cut_by_time() -> None:
+    cues = cut_cues(spoken("a b c d e f g h", each=2.0))
+    assert sorted(len(cue.text.split()) for cue in cues) == [2, 3, 3]
+    assert cut_cues([Word("x" * 60, 0.0, 9.0)]) == [Cue(0.0, 9.0, "x" * 60)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1), st.floats(0.01, 9)), max_size=40))
+def test_nothing_is_lost_and_nothing_overlaps(shapes) -> None:
+    words, now = [], 0.0
+    for length, gap, lasting in shapes:
+        words.append(Word("x" * length, now + gap, now + gap + lasting))
+        now += gap + lasting
+    cues = cut_cues(words, now)
+    assert " ".join(cue.text for cue in cues) == " ".join(word.text for word in words)
+    for cue in cues:
+        assert " " not in cue.text or (len(cue.text) <= MAX_LINE_LENGTH and cue.end - cue.start <= MAX_SECONDS + 1e-9)
+        assert cue.start < cue.end <= now + 1e-9
+    assert all(a.end <= b.start + 1e-9 for a, b in pairwise(cues))

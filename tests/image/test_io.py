@@ -1,0 +1,145 @@
+"""Reading image files: every mode and container gives the same gray, damage gives one line."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from recognizer.errors import InputError
+from recognizer.image.io import IMAGE_SUFFIXES, image_size, load_image
+
+
+@pytest.fixture
+def gray() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (23, 37), dtype=np.uint8)
+
+
+def with_alpha(gray: np.ndarray) -> Image.Image:
+    """Black ink whose opacity carries the picture."""
+    layer = np.zeros((*gray.shape, 4), dtype=np.uint8)
+    layer[..., 3] = 255 - gray
+    return Image.fromarray(layer, "RGBA")
+
+
+LOSSLESS = {
+    "l.png": Image.fromarray, "l.bmp": Image.fromarray, "l.tif": Image.fromarray,
+    "rgb.png": lambda g: Image.fromarray(g).convert("RGB"), "rgb.tiff": lambda g: Image.fromarray(g).convert("RGB"),
+    "la.png": lambda g: Image.fromarray(g).convert("LA"), "rgba.png": lambda g: Image.fromarray(g).convert("RGBA"),
+    "p.png": lambda g: Image.fromarray(g).convert("P"), "alpha.png": with_alpha,
+    "i16.png": lambda g: Image.fromarray(g.astype(np.uint16) * 257), "i16.tif": lambda g: Image.fromarray(g.astype(np.uint16) * 257),
+    "i.tif": lambda g: Image.fromarray(g.astype(np.int32)),
+    "f.tif": lambda g: Image.fromarray(g.astype(np.float32) / 255), "f255.tif": lambda g: Image.fromarray(g.astype(np.float32)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_lossless_forms_give_the_same_gray(tmp_path: Path, gray: np.ndarray, name: str) -> None:
+    gray[0, 0], gray[0, 1] = 0, 255  # both ends, from which the scale of float samples is told
+    LOSSLESS[name](gray).save(tmp_path / name)
+    loaded = load_image(tmp_path / name)
+    assert loaded.dtype == np.uint8 and loaded.shape == gray.shape
+    assert np.abs(loaded.astype(int) - gray).max() <= (1 if name == "alpha.png" else 0)
+    assert image_size(tmp_path / name) == (37, 23) and Path(name).suffix in IMAGE_SUFFIXES
+
+
+def test_lossless_webp_and_bilevel(tmp_path: Path, gray: np.ndarray) -> None:
+    Image.fromarray(gray).convert("RGB").save(tmp_path / "a.webp", lossless=True)
+    assert np.array_equal(load_image(tmp_path / "a.webp"), gray)
+    bits = np.where(gray > 127, 255, 0).astype(np.uint8)
+    for name in ("a.png", "a.tif", "a.bmp"):
+        Image.fromarray(bits).convert("1").save(tmp_path / name)
+        assert np.array_equal(load_image(tmp_path / name), bits)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpeg_is_near(tmp_path: Path, mode: str) -> None:
+    ramp = np.tile(np.arange(0, 240, 4, dtype=np.uint8), (32, 1))
+    Image.fromarray(ramp).convert(mode).save(tmp_path / "a.jpg", quality=95)
+    assert np.abs(load_image(tmp_path / "a.jpg").astype(int) - ramp).max() <= 6
+
+
+def test_transparency_is_white(tmp_path: Path) -> None:
+    picture = Image.new("P", (4, 2), 0)
+    picture.putpalette([0, 0, 0, 90, 90, 90])
+    picture.putpixel((1, 0), 1)
+    picture.save(tmp_path / "p.png", transparency=0)
+    expected = np.full((2, 4), 255)
+    expected[0, 1] = 90
+    assert np.array_equal(load_image(tmp_path / "p.png"), expected)
+    Image.new("LA", (3, 3), (0, 0)).save(tmp_path / "la.png")
+    assert (load_image(tmp_path / "la.png") == 255).all()
+
+
+def test_twelve_bits_keep_their_contrast(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[0, 2048, 4095]], dtype=np.uint16)).save(tmp_path / "a.png")
+    assert load_image(tmp_path / "a.png").tolist() == [[0, 128, 255]]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path: Path, suffix: str, orientation: int) -> None:
+    upright = np.full((24, 40), 250, dtype=np.uint8)
+    upright[:8, :16] = 10  # dark upper left corner
+    stored = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.T, 6: np.rot90(upright), 7: np.rot90(upright, 2).T, 8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(np.ascontiguousarray(stored)).convert("RGB" if suffix == "webp" else "L")
+    picture.save(tmp_path / f"a.{suffix}", exif=exif, **({"lossless": True} if suffix == "webp" else {}))
+    loaded = load_image(tmp_path / f"a.{suffix}")
+    assert loaded.shape == (24, 40) and np.abs(loaded.astype(int) - upright).mean() < 4
+    assert image_size(tmp_path / f"a.{suffix}") == (40, 24)
+
+
+def test_first_page_counts(tmp_path: Path, gray: np.ndarray) -> None:
+    Image.fromarray(gray).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("L", (5, 5), 0)])
+    assert np.array_equal(load_image(tmp_path / "a.tif"), gray) and image_size(tmp_path / "a.tif") == (37, 23)
+
+
+def expect_one_line(path: Path, word: str, read=load_image) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError) as caught:
+            read(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and "\n" not in message and word in message
+
+
+@pytest.mark.parametrize("read", [load_image, image_size])
+def test_what_cannot_be_opened_is_named(tmp_path: Path, read) -> None:
+    expect_one_line(tmp_path / "none.png", "no such file", read)
+    expect_one_line(tmp_path, "folder", read)
+    contents = {
+        b"": "empty",
+        b"not a picture at all\n" * 20: "not a readable image",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n": "not a readable image",
+    }
+    for content, word in contents.items():
+        (tmp_path / "a.png").write_bytes(content)
+        expect_one_line(tmp_path / "a.png", word, read)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.random.default_rng(2).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    content = path.read_bytes()
+    for share in (0.02, 0.3, 0.7):
+        path.write_bytes(content[: int(len(content) * share)])
+        expect_one_line(path, "")
+
+
+def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: np.ndarray) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(gray).save(path)
+    for limit in (gray.size - 1, gray.size // 2 - 1):  # where Pillow warns, and where it refuses
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        expect_one_line(path, "pixels")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", gray.size)
+    assert load_image(path).shape == gray.shape

@@ -43,31 +43,31 @@ def text_level(items: Sequence[Item]) -> str:
 
 def _write_lines(folder: Path, count: int) -> list[Item]:
     """Scribbles 64 pixels high and 140 to 1760 wide, 920 on average."""
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     items = []
     for number in range(count):
-        width = int(np.clip(chance.normal(920, 330), 140, 1760))
+        width = int(np.clip(rng.normal(920, 330), 140, 1760))
         image = Image.new("L", (width, LINE_HEIGHT), 235)
         across = np.arange(2, width - 2, 5)
-        down = chance.integers(2, LINE_HEIGHT - 2, len(across))
+        down = rng.integers(2, LINE_HEIGHT - 2, len(across))
         ImageDraw.Draw(image).line(list(zip(across.tolist(), down.tolist(), strict=True)), fill=30, width=3)
         path = folder / f"line{number}.png"
         image.save(path)
-        text = "".join(chance.choice(SYMBOLS, max(1, round(width / COLUMNS_PER_LABEL))))
+        text = "".join(rng.choice(SYMBOLS, max(1, round(width / COLUMNS_PER_LABEL))))
         items.append(Item(path.stem, path, text=text, width=width))
     return items
 
 
 def _write_utterances(folder: Path, count: int) -> list[Item]:
     """Noise of changing loudness, 2.5 to 7 s long, 4.2 s on average."""
-    chance = np.random.default_rng(1)
+    rng = np.random.default_rng(1)
     items = []
     for number in range(count):
-        seconds = float(chance.triangular(2.5, 3.0, 7.0))
+        seconds = float(rng.triangular(2.5, 3.0, 7.0))
         size = int(seconds * SAMPLE_RATE)
-        loudness = np.interp(np.arange(size), np.linspace(0, size, 20), chance.uniform(0.005, 0.1, 20))
+        loudness = np.interp(np.arange(size), np.linspace(0, size, 20), rng.uniform(0.005, 0.1, 20))
         path = folder / f"utterance{number}.wav"
-        soundfile.write(path, chance.standard_normal(size) * loudness, SAMPLE_RATE, subtype="PCM_16")
-        units = tuple(chance.choice(PHONES, round(seconds * LABELS_PER_SECOND)).tolist())
+        soundfile.write(path, rng.standard_normal(size) * loudness, SAMPLE_RATE, subtype="PCM_16")
+        units = tuple(rng.choice(PHONES, round(seconds * LABELS_PER_SECOND)).tolist())
         items.append(Item(path.stem, path, units=units, seconds=seconds))
     return items

@@ -62,8 +62,8 @@ def measure(model: str, batch: int, width: int, loop_columns: int, seconds: floa
 
     prepare_host(1)
     torch.manual_seed(0)
-    recipe = compose([f"model={model}", "features=pixels", f"features.height={HEIGHT}"]).recognizer
-    network = Network(recipe, LABELS)
+    config = compose([f"model={model}", "features=pixels", f"features.height={HEIGHT}"]).recognizer
+    network = Network(config, LABELS)
     encoder = network.frontend
     assert isinstance(encoder, MdLstmEncoder)
     rows, height, columns = [], HEIGHT, width

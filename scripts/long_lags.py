@@ -34,13 +34,12 @@ from recognizer.utils.device import prepare_host
 
 CELLS = ("lstm", "lstm_1997", "peephole", "coupled", "gru", "slstm", "layer_norm", "rnn")
 NOTES = (
-    "distractors: solved: the last 10 training batches, all of new sequences, and then every sequence of the test within 0.2 of its target;",
-    "the paper's test has 10,000. wrong_%: of the test, a tenth of it where training did not succeed; guessing between two symbols gets all",
-    "wrong. reber: ten test streams without reset; wrong_%: of",
-    "predictions of a string's last but one symbol, which is the second one again (guessing gets half); a prediction is right if each symbol",
-    "that may follow is likelier than all that may not; until_mistake: symbols before the first wrong prediction, mean of the streams;",
-    "solved: no mistake at all; good: more than 1,000 symbols until one, as in the paper. c_*: mean |c| in the test streams. trained_on:",
-    "sequences, for reber symbols. rnn: tanh without gates. cpu_s: training, processor time.",
+    "distractors: solved: the last 10 training batches, all of new sequences, and then every sequence of the test within 0.2 of its target; the",
+    "paper's test has 10,000. wrong_%: of the test, a tenth of it where training did not succeed; guessing between two symbols gets all wrong.",
+    "reber: ten test streams without reset; wrong_%: of predictions of a string's last but one symbol, which is the second one again (guessing",
+    "gets half); a prediction is right if each symbol that may follow is likelier than all that may not; until_mistake: symbols before the",
+    "first wrong prediction, mean of the streams; solved: no mistake; good: more than 1,000 symbols until one, as in the paper. c_*: mean |c|",
+    "in the test streams. trained_on: sequences, for reber symbols. rnn: tanh without gates. cpu_s: training, processor time.",
 )
 REBER = "BTPSXVE"  # symbols of the grammar, in the order of the inputs
 # Reber's grammar behind its B: from each node, symbols and the nodes that they lead to; 6 is behind its E
@@ -78,8 +77,7 @@ def draw_distractors(generator: np.random.Generator, batch: int, lag: int, kinds
     targets = generator.integers(0, 2, batch)
     symbols = generator.integers(0, kinds, (batch, lengths.max()))
     symbols[np.arange(batch), lengths - 1] = kinds
-    symbols[:, 0] = kinds + 1
-    symbols[:, 1] = kinds + 2 + targets
+    symbols[:, 0], symbols[:, 1] = kinds + 1, kinds + 2 + targets
     return np.eye(kinds + 4, dtype=np.float32)[symbols], lengths, targets.astype(np.float32)
 
 
@@ -343,8 +341,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RecognizerError as error:
         print(error, file=sys.stderr)
         return 2
-    plain = [{key: value for key, value in row.items() if key not in ("curve", "settings")} for row in rows]
-    report(in_fresh_process(describe_machine, options.threads), plain, NOTES, options.json)
+    table = [{key: value for key, value in row.items() if key not in ("curve", "settings")} for row in rows]
+    report(in_fresh_process(describe_machine, options.threads), table, NOTES, options.json)
     return 0
 
 

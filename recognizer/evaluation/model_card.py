@@ -18,7 +18,7 @@ from recognizer import __version__
 from recognizer.bundle.io import CARD
 from recognizer.config import DECODER_FILES, DecoderConfig
 from recognizer.data.manifest import Item
-from recognizer.decoding.calibration import expected_calibration_error, reliability
+from recognizer.decoding.calibration import expected_calibration_error
 from recognizer.errors import BundleError
 from recognizer.evaluation.bootstrap import SEED
 from recognizer.evaluation.edits import KINDS
@@ -47,10 +47,10 @@ BEGIN = "<!-- measured by `recognizer evaluate --card`: what stands between thes
 END = "<!-- end of what was measured -->"
 CONDITION = "distortion"  # key of meta that names the distortion of an item made by `recognizer prepare distorted`
 
-MAX_GROUPS = 5  # the worst
+MAX_GROUPS = 3  # the worst
 MAX_FIELDS = 8  # of the manifest that have a table
 MAX_CONFUSIONS = 8  # of each kind
-EXAMPLES = 4  # the worst, and as many others
+EXAMPLES = 2  # the worst, and as many others
 EXAMPLE_LENGTH, CELL_LENGTH = 120, 60  # characters
 DIGITS = 12  # hexadecimal, of a manifest's fingerprint
 
@@ -290,21 +290,14 @@ def _render_rows(head: str, parts: Mapping[str, Sequence[int]], counted: Sequenc
 
 
 def _render_confidence(measured: MeasuredSet) -> Iterator[str]:
-    names, errors, tables = [], [], []
+    """How far confidences are off on average; `recognizer evaluate --report` draws the whole table."""
+    errors = []
     for name, *pair in check_confidences(measured.items, measured.own.level, measured.extras):
         confidences, correct = map(np.array, pair)
-        names.append(name)
         errors.append(f"{_rate(expected_calibration_error(confidences, correct))} of {len(correct)} {name}")
-        tables.append({round(row.low, 3): row for row in reliability(confidences, correct)})
-    if not names:
-        return
-    yield "### Confidence"
-    yield f"Expected calibration error on `{measured.name}`: {', '.join(errors)}."
-    body = []
-    for low in sorted({low for rows in tables for low in rows}):
-        cells = [(str(rows[low].count), _rate(rows[low].accuracy)) if low in rows else ("0", "") for rows in tables]
-        body.append([f"{low:.1f} to {low + 0.1:.1f}", *(cell for pair in cells for cell in pair)])
-    yield render_table(["confidence", *(head for name in names for head in (name, "right"))], body)
+    if errors:
+        yield "### Confidence"
+        yield f"Expected calibration error on `{measured.name}`: {', '.join(errors)}."
 
 
 def _render_errors(measured: MeasuredSet, finest: RateCounts, seed: int) -> Iterator[str]:

@@ -118,7 +118,8 @@ class SelfAttention(nn.Module):
         allowed = (valid | ~valid[:, :1])[:, None, None]
         probability = self.probability if self.training else 0.0
         read = functional.scaled_dot_product_attention(rotate(queries), rotate(keys), values, allowed, probability)
-        return self.output(read.transpose(1, 2).flatten(2))
+        output: Tensor = self.output(read.transpose(1, 2).flatten(2))
+        return output
 
 
 def rotate(vectors: Tensor) -> Tensor:
@@ -169,7 +170,8 @@ class RecurrentLayer(nn.Module):
     def _run(self, cell: RecurrentCell, frames: Tensor, lengths: Tensor, below: Tensor | None, gaps: Tensor | None) -> CellOutput:
         if 0 < self.tbptt_frames < frames.shape[1]:
             return run_in_chunks(cell, frames, lengths, self.tbptt_frames, below, gaps)
-        return cell(frames, lengths, below=below, gaps=gaps)
+        done: CellOutput = cell(frames, lengths, below=below, gaps=gaps)
+        return done
 
 
 def reverse_gaps(gaps: Tensor, lengths: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ def reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
     mirrored = lengths[:, None] - 1 - positions
     starts = frames * torch.arange(batch, device=sequences.device)[:, None]
     rows = torch.where(mirrored >= 0, mirrored, positions) + starts  # (B, T), of all frames one after the other
-    reversed_rows: Tensor = _Reorder.apply(sequences.flatten(0, 1), rows.flatten())
-    return reversed_rows.unflatten(0, (batch, frames))
+    reordered: Tensor = _Reorder.apply(sequences.flatten(0, 1), rows.flatten())
+    return reordered.view_as(sequences)
 
 
 class _Reorder(torch.autograd.Function):

@@ -72,7 +72,8 @@ class MdLstm(nn.Module):
         with torch.autocast(maps.device.type, enabled=False):
             maps = maps.to(self.weight.dtype)
             if maps.device.type == "cpu":
-                return _scan(maps, widths, self.weight, self.bias, self.peepholes, self.stable)[0]
+                outputs: Tensor = _scan(maps, widths, self.weight, self.bias, self.peepholes, self.stable)[0]
+                return outputs
             return scan_by_operations(maps, widths, self.weight, self.bias, self.peepholes, self.stable)
 
     @torch.no_grad()
@@ -149,7 +150,7 @@ def _allocate(maps: Tensor, widths: Tensor, weight: Tensor, bias: Tensor, peepho
 @torch.library.custom_op("recognizer::mdlstm", mutates_args=())
 def _scan(maps: Tensor, widths: Tensor, weight: Tensor, bias: Tensor, peepholes: Tensor, stable: bool) -> Saved:
     """Outputs, and what the backward pass needs: steps (D+1, 4, K+2H, N), gates (D, 4, 5H, N), cells (D+1, 4, H, N); see the kernel."""
-    from recognizer.models.kernels.mdlstm import advance, read_maps
+    from recognizer.models.kernels.mdlstm import advance, fill_steps
 
     outputs, steps, gates, cells = _allocate(maps, widths, weight, bias, peepholes, stable)
     hidden, diagonals, places = peepholes.shape[2], len(gates), gates.shape[3]
@@ -157,9 +158,8 @@ def _scan(maps: Tensor, widths: Tensor, weight: Tensor, bias: Tensor, peepholes:
     cells[0] = 0
     steps[0, :, maps.shape[3] :] = 0
     real = _real_places(widths, maps)
-    maps_array, widths_array, steps_array, written = _array(maps), _array(widths), _array(steps), _array(outputs)
-    for d in range(diagonals):
-        read_maps(d, maps_array, widths_array, steps_array, d, 0, maps.shape[3], False)
+    widths_array, written = _array(widths), _array(outputs)
+    fill_steps(_array(maps), widths_array, _array(steps))
     arrays = [
         _array(gates.view(diagonals, DIRECTIONS, GATES, -1)), _array(cells.flatten(2)), _array(steps.flatten(2)),
         *(_array(tensor.reshape(DIRECTIONS, -1, hidden, 1).expand(-1, -1, -1, places).flatten(2)) for tensor in (bias, peepholes)),

@@ -139,4 +139,5 @@ def _frontend(config: RecognizerConfig, inputs: int) -> Frontend:
 
 def _log_probs(layer: nn.Linear, frames: Tensor) -> Tensor:
     with torch.autocast(frames.device.type, enabled=False):
-        return layer(frames.float()).log_softmax(dim=-1)
+        log_probs: Tensor = layer(frames.float()).log_softmax(dim=-1)
+        return log_probs

@@ -118,16 +118,6 @@ def test_convolutions_learn_the_same_whatever_the_padding() -> None:
             torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
 
 
-def test_line_frames_are_the_maximum_over_rows() -> None:
-    frontend = randomize(line_cnn((1, 1)))
-    line = torch.rand(1, 10, DIM)
-    frames, _ = frontend(line, torch.tensor([10]))
-    maps = line.transpose(1, 2)[:, None]
-    for layer in frontend.layers:
-        maps, _ = layer(maps, torch.tensor([10]))
-    torch.testing.assert_close(frames[0], maps[0].max(dim=1).values.T)
-
-
 @pytest.mark.parametrize(("length", "stride", "expected"), [(0, 2, 0), (1, 4, 1), (4, 4, 1), (5, 4, 2), (7, 1, 7)])
 def test_strided(length: int, stride: int, expected: int) -> None:
     assert strided(length, stride) == expected and int(strided(torch.tensor(length), stride)) == expected
@@ -229,19 +219,6 @@ def test_running_statistics_are_those_of_batch_norm_but_for_the_bias_of_the_vari
         other(join(maps, lengths))
         torch.testing.assert_close((own.variance - 0.7 * before[0]) * factor, other.running_var - 0.7 * before[1], atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(own.mean, other.running_mean, atol=1e-5, rtol=1e-5)
-
-
-def test_masked_norm_in_evaluation_uses_the_running_statistics() -> None:
-    own, other = make_norms()
-    maps, lengths = make_norm_maps(9)
-    own(maps, lengths)
-    before = (own.mean.clone(), own.variance.clone())
-    with torch.no_grad():
-        other.running_mean.copy_(own.mean)
-        other.running_var.copy_(own.variance)
-    own.eval(), other.eval()
-    torch.testing.assert_close(own(maps, lengths), other(maps), atol=1e-5, rtol=1e-5)
-    assert torch.equal(own.mean, before[0]) and torch.equal(own.variance, before[1])
 
 
 def test_statistics_of_the_norm_and_results_do_not_depend_on_the_amount_of_padding() -> None:

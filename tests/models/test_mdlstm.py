@@ -253,14 +253,6 @@ def test_a_block_holds_its_pixels_row_by_row() -> None:
     assert maps[0, 0, 1].tolist() == [10, 15, 11, 16] and maps[0, 2, 0].tolist() == [4, 9, 0, 0]
 
 
-def test_frames_are_sums_over_columns_of_the_last_layer() -> None:
-    encoder = make_encoder(MdLstmFrontend(hidden_sizes=(3,), units=(), block_heights=(4,), block_widths=(2,)))
-    columns, lengths = torch.randn(2, 8, HEIGHT), torch.tensor([8, 5])
-    frames, frame_lengths = encoder(columns, lengths)
-    maps, _ = encoder._gather(columns.transpose(1, 2)[..., None], lengths, 0)
-    torch.testing.assert_close(frames, encoder.scans[0](maps, frame_lengths).sum(1))
-
-
 @pytest.mark.parametrize("stable", [False, True])
 def test_two_lines_are_learned(stable: bool) -> None:
     torch.manual_seed(4)

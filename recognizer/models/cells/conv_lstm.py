@@ -71,5 +71,5 @@ class Cell(CompiledCell):
     def project(self, frames: Tensor, below: Tensor | None, gaps: Tensor | None) -> Tensor:
         """(T, B, D) to (T, B, 4H)."""
         maps = frames.flatten(0, 1).unflatten(1, (-1, self.settings.positions))
-        projected = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.input_kernel.shape[2] // 2)
-        return projected.flatten(1).unflatten(0, frames.shape[:2])
+        projected: Tensor = functional.conv1d(maps, self.input_kernel, self.bias, padding=self.input_kernel.shape[2] // 2)
+        return projected.reshape(*frames.shape[:2], -1)

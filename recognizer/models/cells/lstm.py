@@ -57,7 +57,7 @@ class Cell(nn.LSTM, CompiledCell):
         """As :class:`CompiledCell` says, by the input matrix."""
         return functional.linear(frames, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, frames: Tensor, lengths: Tensor, state: State | None = None, carry: bool = False,
         below: Tensor | None = None, gaps: Tensor | None = None,
     ) -> CellOutput:  # fmt: skip

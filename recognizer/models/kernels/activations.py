@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic, overload
+
+from recognizer.utils.compiling import compiled as compile_loop
 
 Array = np.ndarray
 
@@ -43,36 +45,37 @@ OPTIONS: Any = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "arc
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop, or a function of scalars that a compiled loop calls, and keep the result on disk."""
-    return njit(cache=True, nogil=True, **OPTIONS)(function)
+    loop: Callable[..., Any] = compile_loop(**OPTIONS)(function)
+    return loop
 
 
-def tanh(value):  # type: ignore[no-untyped-def]  # numba compares signatures, annotations included
+def tanh(value: Any) -> Any:
     """tanh of a scalar, in its own precision; outside compiled code exact."""
     return np.tanh(value)
 
 
-def sigmoid(value):  # type: ignore[no-untyped-def]
+def sigmoid(value: Any) -> Any:
     """1 / (1 + exp(-value)), in the value's own precision; outside compiled code exact."""
     return 0.5 + 0.5 * np.tanh(0.5 * value)
 
 
-def exp(value):  # type: ignore[no-untyped-def]
+def exp(value: Any) -> Any:
     """exp of a scalar, in its own precision; in compiled float32 0 below -87.3 and infinity above 88.3. Outside compiled code exact."""
     return np.exp(value)
 
 
-def log_sigmoid(value):  # type: ignore[no-untyped-def]
+def log_sigmoid(value: Any) -> Any:
     """log(1 / (1 + exp(-value))), in the value's own precision; outside compiled code exact."""
     return (0.0 if value > 0 else value) - np.log1p(np.exp(-np.abs(value)))
 
 
-def _fast_tanh(value):  # type: ignore[no-untyped-def]
+def _fast_tanh(value: Any) -> Any:
     z = -TANH_LIMIT if value < -TANH_LIMIT else (TANH_LIMIT if value > TANH_LIMIT else value)
     y = z * z
     return z * ((((P4 * y + P3) * y + P2) * y + P1) * y + P0) / ((((Q4 * y + Q3) * y + Q2) * y + Q1) * y + Q0)
 
 
-def _fast_sigmoid(value):  # type: ignore[no-untyped-def]
+def _fast_sigmoid(value: Any) -> Any:
     return HALF + HALF * tanh(HALF * value)
 
 
@@ -88,24 +91,27 @@ def _power_of_two(context, power):  # type: ignore[no-untyped-def]
     return types.float32(types.float32), generate
 
 
-def _fast_exp(value):  # type: ignore[no-untyped-def]
+def _fast_exp(value: Any) -> Any:
     y = value * LOG2_E
     z = (y if y < MAX_POWER else MAX_POWER) if y > MIN_POWER else MIN_POWER  # NaN has no whole part
     whole = np.floor(z + HALF)
     r = z - whole
-    power = ((((((E6 * r + E5) * r + E4) * r + E3) * r + E2) * r + E1) * r + E0) * _power_of_two(whole)
+    power = ((((((E6 * r + E5) * r + E4) * r + E3) * r + E2) * r + E1) * r + E0) * _power_of_two(whole)  # type: ignore[call-arg]
     return power if y > MIN_POWER else (ZERO if y <= MIN_POWER else value)
 
 
-def _fast_log_sigmoid(value):  # type: ignore[no-untyped-def]
+def _fast_log_sigmoid(value: Any) -> Any:
     u = exp(-np.abs(value))
     low = ZERO if value > ZERO else value
     return low - u * ((((((((L8 * u + L7) * u + L6) * u + L5) * u + L4) * u + L3) * u + L2) * u + L1) * u + L0)
 
 
-def _compile_in_both_precisions(function: Callable[..., Any], fast: Callable[..., Any]) -> None:
+def _compile_in_both_precisions(function: Callable[[Any], Any], fast: Callable[[Any], Any]) -> None:
     """Let compiled code call a function of scalars: ``fast`` in float32, the function itself in float64."""
-    overload(function, jit_options=OPTIONS)(lambda value: fast if value == types.float32 else function)
+
+    @overload(function, jit_options=OPTIONS)
+    def choose(value: Any) -> Any:  # numba compares signatures, annotations included
+        return fast if value == types.float32 else function
 
 
 for _pair in ((tanh, _fast_tanh), (sigmoid, _fast_sigmoid), (exp, _fast_exp), (log_sigmoid, _fast_log_sigmoid)):

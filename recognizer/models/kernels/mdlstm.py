@@ -19,16 +19,14 @@ def _copier(reads: bool, adds: bool) -> Callable[..., None]:
     @compiled
     def copy(d: int, maps: Array, widths: Array, steps: Array, e: int, start: int, size: int, apart: bool) -> None:
         batch, rows, columns, _ = maps.shape
-        top, bottom = (0, rows) if reads else (max(0, d - columns + 1), min(rows, d + 1))
         for s in range(4):
             first = s * size if apart else 0
-            for r in range(top, bottom):
+            for r in range(max(0, d - columns + 1), min(rows, d + 1)):
                 row = rows - 1 - r if s % 2 else r
                 for b in range(batch):
-                    n, column = r * batch + b, d - r
-                    if 0 <= column < widths[b]:
-                        if s >= 2:
-                            column = widths[b] - 1 - column
+                    n = r * batch + b
+                    if d - r < widths[b]:
+                        column = widths[b] - 1 - d + r if s >= 2 else d - r
                         for k in range(size):
                             if reads:
                                 steps[e, s, start + k, n] = maps[b, row, column, first + k]
@@ -36,17 +34,21 @@ def _copier(reads: bool, adds: bool) -> Callable[..., None]:
                                 maps[b, row, column, first + k] += steps[e, s, start + k, n]
                             else:
                                 maps[b, row, column, first + k] = steps[e, s, start + k, n]
-                    elif reads:
-                        for k in range(size):
-                            steps[e, s, start + k, n] = 0
 
     return copy
 
 
-# Copies between diagonal d of maps (B, R, W, C or 4C), within the widths (B,), and ``steps[e, :, start : start + C]`` of (E, 4, ., N); what
-# is read beyond the widths is zero. Directions 1 and 3 start at the bottom row, 2 and 3 at a line's last real column. With ``apart`` each
-# direction has channels of its own.
+# Copies between diagonal d of maps (B, R, W, C or 4C), within the widths (B,), and ``steps[e, :, start : start + C]`` of (E, 4, ., N).
+# Directions 1 and 3 start at the bottom row, 2 and 3 at a line's last real column. With ``apart`` each direction has channels of its own.
 read_maps, write_maps, add_to_maps = _copier(True, False), _copier(False, False), _copier(False, True)
+
+
+@compiled
+def fill_steps(maps: Array, widths: Array, steps: Array) -> None:
+    """Lay maps (B, R, W, K) out along diagonals: ``steps[:D, :, :K]`` of (D+1, 4, K+2H, N), zero beyond the widths (B,)."""
+    steps[:, :, : maps.shape[3]] = 0
+    for d in range(len(steps) - 1):
+        read_maps(d, maps, widths, steps, d, 0, maps.shape[3], False)
 
 
 @compiled
@@ -80,8 +82,9 @@ def advance(
         _open_gate(i, bias[s, 0], peepholes[s, 0], both)
         _open_gate(f, bias[s, 1], peepholes[s, 1], across)
         _open_gate(a, bias[s, 2], peepholes[s, 2], above)
+        bias_g = bias[s, 3]
         for n in range(size):
-            g[n] = tanh(g[n] + bias[s, 3, n])
+            g[n] = tanh(g[n] + bias_g[n])
         if stable:
             for n in range(size):
                 new[n] = i[n] * g[n] + f[n] * (above[n] + a[n] * (across[n] - above[n]))
@@ -116,7 +119,7 @@ def retreat(
     size, batch, places, none = cells.shape[2], len(widths), real.shape[1], cells.dtype.type(0)
     inputs = d_steps.shape[1] - 2 * size
     inside, above, up = _repeat(real[d], size), np.empty_like(cells[0, 0]), np.empty_like(cells[0, 0])
-    given = np.empty((4, size), cells.dtype)
+    given = np.zeros((4, size), cells.dtype)
     read_maps(d, d_outputs, widths, given.reshape(1, 4, -1, places), 0, 0, size // places, True)
     for s in range(4):
         across, new, dh, dc = cells[d, s], cells[d + 1, s], given[s], d_cells[s]
@@ -157,8 +160,9 @@ def retreat(
         for n in range(size):
             up[n] = across[n] + above[n]
         for gate in range(5):
+            d_total, d_gate = d_bias[s, gate], d_gates[s, gate]
             for n in range(size):
-                d_bias[s, gate, n] += d_gates[s, gate, n]
+                d_total[n] += d_gate[n]
         add_product(di, up, d_peepholes[s, 0])
         add_product(df, across, d_peepholes[s, 1])
         add_product(da, above, d_peepholes[s, 2])
@@ -172,21 +176,28 @@ def _open_gate(gate: Array, bias: Array, peephole: Array, cell: Array) -> None:
 
 
 @compiled
-def _shift(values: Array, places: int, batch: int, shifted: Array) -> None:
-    """Values (H*N,) moved down by a row; zero in the first."""
+def _clear_first_row(values: Array, places: int, batch: int) -> None:
     for start in range(0, len(values), places):
         for n in range(start, start + batch):
-            shifted[n] = 0
-        for n in range(start + batch, start + places):
-            shifted[n] = values[n - batch]
+            values[n] = 0
+
+
+@compiled
+def _shift(values: Array, places: int, batch: int, shifted: Array) -> None:
+    """Values (H*N,) moved down by a row; zero in the first."""
+    source, target = values[: len(values) - batch], shifted[batch:]
+    for n in range(len(source)):
+        target[n] = source[n]
+    _clear_first_row(shifted, places, batch)
 
 
 @compiled
 def _add_shifted(values: Array, places: int, batch: int, total: Array) -> None:
-    """Add values (H*N,) moved up by a row; the gradient of :func:`_shift`."""
-    for start in range(0, len(values), places):
-        for n in range(start, start + places - batch):
-            total[n] += values[n + batch]
+    """Add values (H*N,) moved up by a row; the gradient of :func:`_shift`. Overwrites the first row of values."""
+    _clear_first_row(values, places, batch)
+    source, target = values[batch:], total[: len(values) - batch]
+    for n in range(len(source)):
+        target[n] += source[n]
 
 
 @compiled

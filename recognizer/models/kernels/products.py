@@ -71,7 +71,8 @@ class ConvolutionProduct:
     def weight_gradient(self, gradients: Tensor, states: Tensor) -> Tensor:
         """As of :class:`MatrixProduct`."""
         maps, d_maps = self._maps(_drop(states, self.dropout).flatten(0, 1)), self._maps(gradients.flatten(0, 1))
-        return grad.conv1d_weight(maps, self.weight.shape, d_maps, padding=self.weight.shape[2] // 2)
+        d_weight: Tensor = grad.conv1d_weight(maps, self.weight.shape, d_maps, padding=self.weight.shape[2] // 2)
+        return d_weight
 
     def plain(self, state: Tensor) -> Tensor:
         """As of :class:`MatrixProduct`."""

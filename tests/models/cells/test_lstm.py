@@ -9,7 +9,7 @@ from torch import nn
 from recognizer.config import CellSettings
 from recognizer.models.cells import build_cell
 from recognizer.models.encoder import VariationalDropout
-from tests.models.cells.properties import draw_batch, draw_state, shake
+from tests.models.cells.properties import draw_batch, draw_state
 
 INPUTS, HIDDEN = 3, 5
 
@@ -81,12 +81,3 @@ def test_gradients_of_new_cells_vanish_over_long_sequences(name: str) -> None:
         cell(frames, torch.tensor([100, 100])).outputs[:, -1].sum().backward()
         sizes = frames.grad.norm(dim=2).mean(dim=0)
         assert sizes[0] < 1e-4 * sizes[-1]
-
-
-def test_weights_come_back_from_their_state_dict() -> None:
-    for name in ("lstm", "peephole", "layer_norm"):
-        cell, other = (build_cell(name, INPUTS, HIDDEN) for _ in range(2))
-        shake(cell)
-        other.load_state_dict(cell.state_dict())
-        frames, lengths = torch.randn(2, 3, INPUTS), torch.tensor([3, 3])
-        assert torch.equal(other(frames, lengths).outputs, cell(frames, lengths).outputs)

@@ -58,23 +58,18 @@ def step_through(cell: Cell, frames: Tensor, lengths: Tensor, state: State) -> C
 def test_equals_the_equations_forward_and_backward(chunk: int) -> None:
     cell = make(chunk)
     frames, lengths = properties.draw_batch(INPUTS)
-    frames.requires_grad_()
-    state = tuple(tensor.requires_grad_() for tensor in properties.draw_state(cell, frames))
-    own, other = cell(frames, lengths, state, carry=True), step_through(cell, frames, lengths, state)
+    frames, *state = properties.leaves(cell, frames)
+    own, other = cell(frames, lengths, tuple(state), carry=True), step_through(cell, frames, lengths, tuple(state))
     properties.compare_gradients(cell, own, other, lengths, [frames, *state])
     assert cell(frames, lengths).state is None
 
 
-def test_gradcheck() -> None:
-    cell = make(2)
-    frames, lengths = properties.draw_batch(INPUTS, (3, 2), 3)
-    state = properties.draw_state(cell, frames)
-
-    def run(frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        done = cell(frames, lengths, state, carry=True)
-        return done.outputs[0], done.outputs[1, :2], *done.state
-
-    assert torch.autograd.gradcheck(run, (frames.requires_grad_(), *(tensor.requires_grad_() for tensor in state)))
+def test_chunks_batches_precision_and_export(tmp_path: Path) -> None:
+    given = properties.draw_batch(INPUTS)
+    properties.check_chunks(make(), *given, (1, 2, 6))
+    properties.check_batch_invariance(make(), *given)
+    properties.check_bf16(make(), *given, 0.1)
+    properties.check_export(make(5), *given, tmp_path)
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
@@ -106,11 +101,6 @@ def test_zeros_under_strong_gates_give_zeros() -> None:
     assert not run.outputs.any() and all(torch.isfinite(parameter.grad).all() for parameter in cell.parameters())
 
 
-@pytest.mark.parametrize("check", [properties.check_batch_invariance, lambda *given: properties.check_chunks(*given, (1, 2, 6))])
-def test_chunks_and_batches(check: object) -> None:
-    check(make(), *properties.draw_batch(INPUTS))  # type: ignore[operator]
-
-
 def test_long_sequences_are_alike_in_all_forms_in_float32() -> None:
     frames, lengths = properties.draw_batch(INPUTS, (300,), 300)
     runs = []
@@ -122,14 +112,6 @@ def test_long_sequences_are_alike_in_all_forms_in_float32() -> None:
         properties.close(outputs, runs[0][0], 1e-4)
         for own, other in zip(gradients, runs[0][1], strict=True):
             assert float((own - other).abs().max()) < 1e-4 * float(other.abs().max())
-
-
-def test_bf16() -> None:
-    properties.check_bf16(make(), *properties.draw_batch(INPUTS), 0.1)
-
-
-def test_export(tmp_path: Path) -> None:
-    properties.check_export(make(5), *properties.draw_batch(INPUTS), tmp_path)
 
 
 def test_starting_weights() -> None:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.xml_lines import Page, TextLine, add_line_arguments, read_lines
-from recognizer.utils.xml import Point, children, descend, local_name, read_number, read_points
+from recognizer.utils.xml import Point, children, descend, local_name, read_number, read_points, shorten
 
 CORPUS = "alto"
 UNITS = {"pixel": None, "mm10": 1 / 254, "inch1200": 1 / 1200}  # of an inch
@@ -34,7 +34,7 @@ def parse_alto(root: Element) -> Page:
     unit_element = descend(root, "Description", "MeasurementUnit")
     unit = (unit_element.text or "").strip() if unit_element is not None else "pixel"
     if unit not in UNITS:
-        raise ValueError(f"MeasurementUnit {unit!r} is not one of {', '.join(UNITS)}")
+        raise ValueError(f"MeasurementUnit {shorten(unit)} is not one of {', '.join(UNITS)}")
     layout = descend(root, "Layout")
     pages = list(children(layout, "Page")) if layout is not None else []
     if len(pages) != 1:
@@ -50,7 +50,9 @@ def _parse_line(line: Element) -> TextLine:
     try:
         polygon_element = descend(line, "Shape", "Polygon")
         polygon = read_points(polygon_element.get("POINTS", "")) if polygon_element is not None else []
-        return TextLine(id, _join_text(line), polygon if len(polygon) > 2 else (), _read_box(line), _read_baseline(line))
+        strings = list(children(line, "String"))
+        predicted = bool(strings) and all(string.get("WC") is not None for string in strings)
+        return TextLine(id, _join_text(line), polygon if len(polygon) > 2 else (), _read_box(line), _read_baseline(line), predicted=predicted)
     except ValueError as error:
         return TextLine(id, problem=str(error))
 

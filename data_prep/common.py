@@ -6,10 +6,12 @@ import argparse
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recognizer.errors import ConfigError, InputError, nearest
+from recognizer.utils.files import write_bytes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -42,13 +44,14 @@ def read_texts(source: Path) -> list[str]:
 
 
 def write_picture(path: Path, picture: Image.Image) -> None:
-    """Write a picture as PNG, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        picture.save(partial, format="PNG")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write a picture as PNG, whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    buffer = BytesIO()
+    picture.save(buffer, "PNG")
+    write_bytes(path, buffer.getvalue())
 
 
 def make_grouper(rule: str, named: dict[str, Callable[[str], str | None]], base: Path) -> Callable[[str], str | None]:

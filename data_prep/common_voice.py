@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,4 +78,4 @@ def _make_item(where: str, clips: Path, values: dict[str, str], split: str) -> I
 
 def _votes(values: dict[str, str]) -> int:
     up, down = (values.get(column, "") for column in ("up_votes", "down_votes"))
-    return (int(up) if up.isdecimal() else 0) - (int(down) if down.isdecimal() else 0)
+    return sum(sign * int(votes) for sign, votes in ((1, up), (-1, down)) if re.fullmatch(r"\d{1,9}", votes))

@@ -11,15 +11,18 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from recognizer.data.manifest import Item, load_manifest
+from recognizer.data_prep.common import write_picture
 from recognizer.data_prep.distorted_lines import LINE_KINDS, LineKind
 from recognizer.data_prep.no_speech import KINDS as NO_SPEECH
 from recognizer.data_prep.sound import fit_range, root_mean_square, set_level, write_sound
 from recognizer.errors import ConfigError, InputError, nearest
+from recognizer.utils.files import write_bytes
 from recognizer.utils.seeding import item_rng
 
 CORPUS = "distorted"
@@ -101,7 +104,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
                     path = (options.made / name / f"{number:06d}{kind.suffix}").absolute()
                     path.parent.mkdir(parents=True, exist_ok=True)
                     if isinstance(kind, LineKind):
-                        kind.change(content, rng).save(path)
+                        write_picture(path, kind.change(content, rng))
                     elif kind.needs_others and not others:
                         raise InputError(f"{item.source}: {name} needs recordings of other speakers, and the manifest has none")
                     else:
@@ -129,7 +132,9 @@ def _write_sound(path: Path, samples: np.ndarray, rate: int) -> None:
     if path.suffix == ".mp3":
         import soundfile
 
-        soundfile.write(path, samples, rate, compression_level=MP3_COMPRESSION)
+        buffer = BytesIO()
+        soundfile.write(buffer, samples, rate, format="MP3", compression_level=MP3_COMPRESSION)
+        write_bytes(path, buffer.getvalue())
     else:
         write_sound(path, samples, rate)
 

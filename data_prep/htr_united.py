@@ -14,6 +14,7 @@ from recognizer.data_prep.common import read_text
 from recognizer.data_prep.page import parse_page
 from recognizer.data_prep.xml_lines import add_line_arguments, read_lines
 from recognizer.errors import InputError
+from recognizer.utils.reading import parse_yaml
 
 CORPUS = "htr_united"
 CATALOGUE = "htr-united.yml"
@@ -50,15 +51,10 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
 
 def _load_catalogue(path: Path, options: argparse.Namespace) -> dict[str, Any]:
     """What a catalogue file says; its license is noted."""
-    import yaml
-
     if not path.is_file():
         options.note(f"{path}: not there, so the license is not known; ask before anything trained on it is given away")
         return {}
-    try:
-        catalogue = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    catalogue = parse_yaml(read_text(path), str(path))
     if not isinstance(catalogue, dict):
         raise InputError(f"{path}: expected keys such as title and license")
     entries = catalogue.get("license") or []

@@ -36,7 +36,7 @@ def parse_page(root: Element) -> Page:
         raise ValueError("has no Page")
     width, height = read_number(page, "imageWidth"), read_number(page, "imageHeight")
     lines = [_parse_line(line) for region in _order_regions(page) for line in _order_lines(region)]
-    return Page(page.get("imageFilename"), (width, height) if width and height else None, None, lines)
+    return Page(page.get("imageFilename"), (width, height) if width and height else None, None, lines, "page")
 
 
 def _order_regions(page: Element) -> list[Element]:
@@ -61,10 +61,17 @@ def _walk_order(group: Element) -> Iterator[str]:
 def _order_lines(region: Element) -> list[Element]:
     """Lines as they stand, unless each carries Transkribus' ``custom="readingOrder {index:3;}"``."""
     lines = list(children(region, "TextLine"))
-    indices = [re.search(r"readingOrder\s*\{[^}]*index:\s*(\d+)", line.get("custom", "")) for line in lines]
-    if all(indices):
-        return [line for _, line in sorted(zip(indices, lines, strict=True), key=lambda pair: int(pair[0][1]) if pair[0] else 0)]
+    indices = [_read_order(line) for line in lines]
+    if all(index is not None for index in indices):
+        return [line for _, line in sorted(zip(indices, lines, strict=True), key=lambda pair: pair[0] or 0)]
     return lines
+
+
+def _read_order(line: Element) -> int | None:
+    """The index of Transkribus' ``readingOrder {index:3;}``; both patterns pass over the text once, whatever it is."""
+    rule = re.search(r"readingOrder\s*\{([^{}]*)", line.get("custom", ""))
+    index = re.search(r"index:\s*([0-9]{1,9})(?![0-9])", rule[1]) if rule else None
+    return int(index[1]) if index else None
 
 
 def _parse_line(line: Element) -> TextLine:
@@ -72,7 +79,8 @@ def _parse_line(line: Element) -> TextLine:
     try:
         points = _read_outline(line)
         baseline = descend(line, "Baseline")
-        return TextLine(id, _read_text(line), points, None, read_points(baseline.get("points", "")) if baseline is not None else [])
+        text, predicted = _read_text(line)
+        return TextLine(id, text, points, None, read_points(baseline.get("points", "")) if baseline is not None else [], predicted=predicted)
     except ValueError as error:
         return TextLine(id, problem=str(error))
 
@@ -88,13 +96,19 @@ def _read_outline(line: Element) -> list[Point]:
     return [(x, y) for x, y in points if x is not None and y is not None]
 
 
-def _read_text(line: Element) -> str:
-    """The transcript: of several TextEquiv the one with the lowest index (those without come after), else the words."""
+def _read_text(line: Element) -> tuple[str, bool]:
+    """The transcript, else the words, and whether it is a prediction (has a confidence).
+
+    Of several TextEquiv ground truth comes first: one without index and confidence, then those with an index, the lowest first, then
+    the others; of equals the first.
+    """
     versions = []
     for position, version in enumerate(children(line, "TextEquiv")):
-        index = read_number(version, "index")
+        index, predicted = read_number(version, "index"), version.get("conf") is not None
         unicode = descend(version, "Unicode")
-        versions.append((float("inf") if index is None else index, position, (unicode.text or "") if unicode is not None else ""))
+        rank = (1.0, index) if index is not None else (2.0 if predicted else 0.0, 0.0)
+        versions.append((rank, position, (unicode.text or "") if unicode is not None else "", predicted))
     if versions:
-        return min(versions)[2]
-    return " ".join(filter(None, (_read_text(word) for word in children(line, "Word"))))
+        return min(versions)[2:]
+    words = [_read_text(word) for word in children(line, "Word")]
+    return " ".join(text for text, _ in words if text), bool(words) and all(predicted for _, predicted in words)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.page import parse_page
-from recognizer.data_prep.table import SPLITS
 from recognizer.data_prep.xml_lines import add_line_arguments, read_lines
 
 CORPUS = "page_folders"
@@ -23,9 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """Cut the lines of all pages; the first folder on the way to a page that is called like a split is its split.
 
-    Images lie beside the XML file, one folder up or in a folder beside its own. Pages under no such folder are free to be divided.
+    Images lie beside the XML file, one folder up or in a folder of images beside its own. Pages under no such folder are free to be divided.
     """
-    for item in read_lines(source, options, {"PcGts": parse_page}):
-        parts = (part.lower() for part in item.id.split("/")[:-2])
-        split = next((SPLITS.get(part, part) for part in parts if part in SPLITS or part in SPLITS.values()), None)
-        yield item if split is None else replace(item, meta={**item.meta, "split": split})
+    return read_lines(source, options, {"PcGts": parse_page}, least_splits=1)

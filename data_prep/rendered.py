@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, features
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.common import read_texts, write_picture
 from recognizer.errors import ConfigError, InputError
+from recognizer.text.bidi import to_logical, to_visual
 
 CORPUS = "rendered"
 WRITERS = 20
@@ -26,6 +28,11 @@ FONT_SUFFIXES = (".ttf", ".otf", ".woff", ".woff2")
 FONT_SIZES = (22, 40)  # pixels
 CAPITALS_SPACING = (0.03, 0.6)  # of the font's size, between the letters of people who write capitals only
 MISSING = "\uffff"  # no font has a glyph for it, so that it draws the one for "missing"
+
+# Letters that take another shape beside others: Arabic, Syriac, N'Ko and Mandaic ones.
+_JOINING = re.compile(
+    "[\u0620-\u064a\u066e\u066f\u0671-\u06d3\u06fa-\u06fc\u0710-\u072f\u074d-\u077f\u07ca-\u07ea\u0840-\u0858\u0860-\u08c7]"
+)
 
 Style = Literal["printed", "handwritten"]
 
@@ -48,13 +55,15 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
 
     Raises:
         ConfigError: ``--capitals`` is no share.
-        InputError: no text, or a font that cannot be opened or that lacks most of the text's letters.
+        InputError: no text, a font that cannot be opened or that lacks most of the text's letters, or letters that join where Pillow
+            cannot join them.
     """
     if not 0 <= options.capitals <= 1:
         raise ConfigError(f"--capitals {options.capitals:g}: must lie in [0, 1]")
     words = [word for text in read_texts(source) for word in text.split()]
     if not words:
         raise InputError(f"{source}: holds no words")
+    check_joining(" ".join(words), str(source))
     rng = random.Random(options.seed)
     fonts = _find_fonts(options.font)
     writers = [HandwritingStyle(rng, rng.choice(fonts), options.style) for _ in range(options.writers)]
@@ -127,22 +136,37 @@ class HandwritingStyle:
         self.width = rng.uniform(0.8, 1.8)
 
     def draw(self, text: str) -> Image.Image:
-        """An 8-bit gray image of the text."""
+        """An 8-bit gray image of the text as a reader sees it, right-to-left text from right to left.
+
+        Raises:
+            InputError: it has letters that join, and Pillow cannot join them here.
+        """
+        check_joining(text, "the text")
         return self._print(text) if self.style == "printed" else self._write(text)
+
+    def _cut(self, text: str, by_letter: bool) -> list[str]:
+        """What is drawn piece by piece, from left to right: letters and spaces, or the words, whose letters may join."""
+        shown = to_visual(text)
+        if by_letter and not letters_join(text):
+            return list(shown)
+        pieces = re.split("( )", shown) if by_letter else shown.split(" ")
+        # Pillow draws from left to right what it is given, but with Raqm it turns right-to-left text around itself
+        return list(map(to_logical, pieces)) if features.check("raqm") else pieces
 
     def _print(self, text: str) -> Image.Image:
         ascent, descent = self.font.getmetrics()
-        width = round(sum(self.font.getlength(letter) + self.spacing for letter in text)) + 2 * ascent
+        pieces = self._cut(text, by_letter=True)
+        width = round(sum(self.font.getlength(piece) + self.spacing for piece in pieces)) + 2 * ascent
         image = Image.new("L", (width, ascent + descent + 8), self.paper)
         pen, x = ImageDraw.Draw(image), float(ascent)
-        for letter in text:
-            pen.text((x, 4 + ascent), letter, font=self.font, fill=self.ink, anchor="ls")
-            x += self.font.getlength(letter) + self.spacing
+        for piece in pieces:
+            pen.text((x, 4 + ascent), piece, font=self.font, fill=self.ink, anchor="ls")
+            x += self.font.getlength(piece) + self.spacing
         return self._slant_image(image, self.paper)
 
     def _write(self, text: str) -> Image.Image:
         rng, size = self.rng, self.font.size
-        pieces = text.split(" ") if self.spacing == 0 else list(text)
+        pieces = self._cut(text, by_letter=self.spacing != 0)
         space = self.font.getlength(" ") * self.gap
         margin = 2 * size
         widths = [self.font.getlength(piece) for piece in pieces]
@@ -181,6 +205,22 @@ class HandwritingStyle:
         paper = self.paper + light + rng.normal(0, 2, (height, width))
         share = np.asarray(ink.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8))), np.float32) / 255 * np.clip(density, 0, 1)
         return Image.fromarray(np.clip(paper + (self.ink - paper) * share, 0, 255).astype(np.uint8))
+
+
+def letters_join(text: str) -> bool:
+    """Whether a text has letters whose shape depends on their neighbors: Arabic, Syriac, N'Ko and Mandaic ones."""
+    return _JOINING.search(text) is not None
+
+
+def check_joining(text: str, name: str) -> None:
+    """Refuse letters that join where Pillow cannot join them.
+
+    Raises:
+        InputError: Pillow does not find Raqm; the message begins with ``name`` and says what to install.
+    """
+    if letters_join(text) and not features.check("raqm"):
+        needed = "Pillow's Raqm, which is not found here: install FriBiDi (on Debian libfribidi0), and Pillow from a wheel"
+        raise InputError(f"{name}: has letters that join, as Arabic ones do; to draw them needs {needed}")
 
 
 def _find_fonts(paths: list[Path] | None) -> list[Path | None]:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
+from recognizer.errors import InputError
+from recognizer.utils.files import write_bytes
+
 FORMATS = ("flac", "wav")
 RATES = (8000, 16_000)  # Hz
 FADE_SECONDS = (0.003, 0.015)  # over which recordings fade into each other or into the background
+MAX_OVERSHOOT = 0.5  # seconds that a span may reach beyond the end of its recording, as in Kaldi; it is cut there
 MAX_MARGIN = 0.5  # seconds of background before the first and after the last recording
 SILENT_SHARE = 0.25  # of joined recordings whose background is zeros
 FRAME = 128  # samples, of the pieces of a recording that are searched for its background noise
@@ -25,15 +31,37 @@ def add_format_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def write_sound(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Write samples (N,) in the format of the file's ending, whole or not at all; what would leave [-1, 1] is scaled down."""
+    """Write samples (N,) in the format of the file's ending, whole or not at all; what would leave [-1, 1] is scaled down.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
     import soundfile
 
-    partial = path.with_name(path.name + ".partial")
-    try:
-        soundfile.write(partial, fit_range(samples), sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    buffer = BytesIO()  # in memory: libsndfile does not tell of a disk that is full
+    soundfile.write(buffer, fit_range(samples), sample_rate, subtype="PCM_16", format=path.suffix[1:].upper())
+    write_bytes(path, buffer.getvalue())
+
+
+def cut_sound(source: Path, start: float, seconds: float | None, path: Path) -> None:
+    """Write a span of a recording, in seconds (None: up to its end), at its own sample rate to a file as :func:`write_sound` does.
+
+    Raises:
+        InputError: the recording cannot be read, or the span begins after its end or reaches beyond it by more than half a second.
+    """
+    from recognizer.audio.io import load_audio, open_audio
+
+    with open_audio(source) as parts:
+        rate, length = parts[0].samplerate, sum(part.frames / part.samplerate for part in parts)
+    if start >= length or start + (seconds or 0.0) > length + MAX_OVERSHOOT:
+        span = f"{start:g} s to {'its end' if seconds is None else f'{start + seconds:g} s'}"
+        raise InputError(f"{source}: has {length:.2f} s, not {span}")
+    write_sound(path, load_audio(source, rate, start, seconds), rate)
+
+
+def name_file(id: str) -> str:
+    """An id as part of a file's name: characters that some system does not allow there, and "%", become "%" and their code."""
+    return re.sub(r'[%/\\:*?"<>|\x00-\x1f]', lambda match: f"%{ord(match[0]):02x}", id)
 
 
 def fit_range(samples: np.ndarray) -> np.ndarray:

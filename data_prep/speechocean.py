@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,7 +59,7 @@ def _load_spoken_phones(path: Path, options: argparse.Namespace) -> dict[str, di
         return words
     for key, entry in read_table(path, options).items():
         utterance, _, index = key.rpartition(".")
-        if not utterance or not index.isdecimal():
+        if not utterance or not re.fullmatch(r"\d{1,9}", index):
             options.drop(InputError(f"{entry.where}: expected 'utterance.word', found {key!r}"))
         else:
             words[utterance][int(index)] = entry

@@ -9,7 +9,6 @@ or writer's (after Lam et al. 2021, arXiv 2104.01393). For training only, of wha
 from __future__ import annotations
 
 import argparse
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from recognizer.data_prep.common import read_text, write_picture
 from recognizer.data_prep.sound import Spacing, add_format_arguments, join_sounds, write_sound
 from recognizer.errors import ConfigError, InputError
 from recognizer.types import Token
+from recognizer.utils.reading import parse_json
 
 CORPUS = "spliced"
 SENTENCES = 16
@@ -99,10 +99,10 @@ def read_alignments(path: Path) -> dict[str, list[list[Token]]]:
     found = {}
     for number, line in enumerate(read_text(path).splitlines(), start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line, f"{path}:{number}")
             tokens = [Token(str(entry["symbol"]), float(entry["start"]), float(entry["end"])) for entry in record["tokens"]]
             found[str(record["id"])] = [list(run) for space, run in groupby(tokens, lambda token: token.symbol == " ") if not space]
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (InputError, ValueError, KeyError, TypeError, AttributeError):
             raise InputError(f"{path}:{number}: not a line of `recognizer align -f jsonl` with id and tokens") from None
     return found
 

@@ -1,18 +1,22 @@
-"""A table (.csv or .tsv) that names a recording or an image and its transcript in each row."""
+"""A table (.csv, .tsv, .jsonl; with or without header row) that names a recording or an image and its transcript in each row."""
 
 from __future__ import annotations
 
 import argparse
 import csv
 import io
-import re
+import json
+import os
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.common import clean_text, read_text
 from recognizer.errors import ConfigError, InputError, nearest
+from recognizer.utils.reading import parse_json
 
 CORPUS = "table"
 COLUMNS = {
@@ -22,9 +26,8 @@ COLUMNS = {
     "group": "speaker or writer",
     "split": "split of the row",
 }
+ALIASES = {"source": ("file_name",), "text": ("transcription", "sentence")}  # as metadata.jsonl and .csv of public data sets have them
 SPLITS = {"training": "train", "val": "dev", "valid": "dev", "validation": "dev", "development": "dev", "testing": "test"}
-# what a CSV writer makes of a field with a quotation mark in it: quoted, the marks inside doubled
-QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,11 +49,19 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     """
     if not source.is_file():
         raise InputError(f"{source}: give the table itself, not its folder")
-    delimiter = _choose_delimiter(source, options.delimiter)
     text = read_text(source)
-    rows = read_rows(source, text, delimiter, _is_quoted(source, text, delimiter, options))
+    if source.suffix.lower() == ".jsonl":
+        rows = _read_objects(source, text, options)
+    else:
+        delimiter = _choose_delimiter(source, options.delimiter)
+        rows = read_rows(source, text, delimiter, _is_quoted(source, text, delimiter, options))
     number, header = next(rows, (1, []))
-    if len(set(header)) != len(header) or not header:
+    named = {column for role in COLUMNS if (column := getattr(options, f"{role}_column")) is not None}
+    has_names = source.suffix.lower() == ".jsonl" or bool(named & set(header)) or not _is_row(header, source.parent)
+    if not has_names:
+        rows = chain([(number, header)], rows)
+        header, options = _name_columns(source, header, options)
+    elif len(set(header)) != len(header) or not header:
         raise InputError(f"{source}:{number}: the first line must name the columns, each once")
     roles = _assign_columns(source, header, options)
     wanted = _parse_conditions(source, header, options.where or [])
@@ -70,6 +81,40 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
     for column, allowed in wanted.items():
         for value in sorted(allowed - seen[column]):
             options.note(f"{source}: no row has {column}={value}{nearest(value, seen[column])}")
+
+
+def _is_row(header: list[str], folder: Path) -> bool:
+    """Whether the first line is a row already: one of its fields names a file."""
+    return any(_names_file(field, folder) for field in header)
+
+
+def _names_file(field: str, folder: Path) -> bool:
+    from recognizer.audio.io import AUDIO_SUFFIXES
+    from recognizer.image.io import IMAGE_SUFFIXES
+    from recognizer.strokes.io import STROKE_SUFFIXES
+
+    known = Path(field).suffix.lower() in AUDIO_SUFFIXES | IMAGE_SUFFIXES | STROKE_SUFFIXES
+    return known or (0 < len(field) < 256 and "\0" not in field and os.path.isfile(folder / field))
+
+
+def _name_columns(source: Path, row: list[str], options: argparse.Namespace) -> tuple[list[str], argparse.Namespace]:
+    """Names "1", "2" ... for the columns of a table without header row; the file is in the one that names one, the text in the other of two.
+
+    Raises:
+        ConfigError: there are more than two columns and nobody says which is the transcript.
+    """
+    header = [str(number) for number in range(1, len(row) + 1)]
+    chosen = dict(vars(options))
+    if chosen["source_column"] is None:
+        chosen["source_column"] = next(name for name, field in zip(header, row, strict=True) if _names_file(field, source.parent))
+    if chosen["text_column"] is None and chosen["units_column"] is None:
+        others = [name for name in header if name != chosen["source_column"] and name not in {chosen[f"{role}_column"] for role in COLUMNS}]
+        if len(others) != 1:
+            raise ConfigError(f"--text-column: {source} has no header row and {len(row)} columns; which is the transcript? ({', '.join(header)})")
+        chosen["text_column"] = others[0]
+    options.note(f"{source}: has no header row; its columns are called {', '.join(header)}, "
+                 f"{chosen['source_column']} names the files and {chosen['text_column'] or chosen['units_column']} is the transcript")
+    return header, argparse.Namespace(**chosen)
 
 
 def _make_item(where: str, folder: Path, values: dict[str, str], roles: dict[str, str]) -> Item:
@@ -100,8 +145,9 @@ def _assign_columns(source: Path, header: list[str], options: argparse.Namespace
         column = getattr(options, f"{role}_column")
         if column is not None:
             _check_column(f"--{role}-column {column}", column, source, header)
-        if (column or role) in header:
-            roles[role] = column or role
+        known = (column,) if column is not None else (role, *ALIASES.get(role, ()))
+        if (found := next((name for name in known if name in header), None)) is not None:
+            roles[role] = found
     if "source" not in roles:
         raise ConfigError(f"--source-column: which of the columns of {source} names the files? ({', '.join(header)})")
     if "text" not in roles and "units" not in roles:
@@ -141,6 +187,32 @@ def read_rows(source: Path, text: str, delimiter: str, quoted: bool) -> Iterator
         raise InputError(f"{source}:{reader.line_num}: {error}; are the quotation marks part of the text (--quoting none)?") from None
 
 
+def _read_objects(source: Path, text: str, options: argparse.Namespace) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a file with a JSON object a line: first all keys that occur, then the values, "" where one is missing or null."""
+    objects: list[tuple[int, dict[str, Any]]] = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = parse_json(line, f"{source}:{number}")
+        except InputError as error:
+            options.drop(error)
+            continue
+        if isinstance(record, dict):
+            objects.append((number, record))
+        else:
+            options.drop(InputError(f"{source}:{number}: expected a JSON object"))
+    header = list(dict.fromkeys(key for _, record in objects for key in record))
+    if header:
+        yield 1, header
+    for number, record in objects:
+        yield number, [_show(record.get(key)) for key in header]
+
+
+def _show(value: object) -> str:
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def _choose_delimiter(source: Path, given: str | None) -> str:
     delimiter = {"tab": "\t", "\\t": "\t", None: {".csv": ",", ".tsv": "\t"}.get(source.suffix.lower())}.get(given, given)
     if delimiter is None:
@@ -156,7 +228,13 @@ def _is_quoted(source: Path, text: str, delimiter: str, options: argparse.Namesp
     if source.suffix.lower() == ".csv":
         return True
     marked = [field for line in text.splitlines() if '"' in line for field in line.split(delimiter) if '"' in field]
-    quoted = bool(marked) and all(QUOTED.fullmatch(field) for field in marked)
+    quoted = bool(marked) and all(map(_looks_quoted, marked))
     if quoted:
         options.note(f"{source}: {len(marked)} fields are enclosed in quotation marks, which are taken off (--quoting none keeps them)")
     return quoted
+
+
+def _looks_quoted(field: str) -> bool:
+    """Whether a field is what a CSV writer makes of one with a quotation mark in it: quoted, the marks inside doubled."""
+    inside = field[1:-1]
+    return len(field) > 1 and field[0] == field[-1] == '"' and '""' in inside and '"' not in inside.replace('""', "")

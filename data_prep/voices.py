@@ -15,7 +15,7 @@ import numpy as np
 
 from recognizer.data_prep.sound import write_sound
 from recognizer.data_prep.speechocean import PHONES
-from recognizer.errors import ConfigError, InputError
+from recognizer.errors import ConfigError, InputError, OutputError
 from recognizer.text.lexicon import Pronunciations, bare_phone, load_lexicon
 
 if TYPE_CHECKING:
@@ -227,6 +227,8 @@ class KokoroVoice:
         for utterance in utterances:
             try:
                 spoken.append(self._speak(utterance))
+            except OutputError:
+                raise
             except InputError as error:
                 spoken.append(InputError(f"{utterance.path}: {error}"))
         return spoken

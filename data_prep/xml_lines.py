@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from recognizer.data.manifest import Item
 from recognizer.data_prep.common import clean_text, make_grouper, write_picture
+from recognizer.data_prep.page_images import PictureFinder
+from recognizer.data_prep.table import SPLITS
 from recognizer.errors import InputError
 from recognizer.utils.xml import Point, local_name, parse_xml
 
@@ -20,6 +24,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are outside
+
+# Words in the path of an XML file that say where its text comes from.
+TRUTH = frozenset({"gt", "truth", "groundtruth", "ground"})
+PREDICTION = frozenset({"pred", "prediction", "predictions", "predicted", "ocr", "htr", "auto", "hyp", "hypothesis"})
+MAX_COORDINATE = 1e6  # pixels
+UNTURNED = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # by EXIF orientation, the transposition (of Pillow) that undoes it
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,7 @@ class TextLine:
     box: tuple[Point, Point] | None = None  # top left, bottom right
     baseline: Sequence[Point] = ()
     problem: str | None = None  # why this line cannot be used
+    predicted: bool = False  # the text carries a confidence, as recognizers write it
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,7 @@ class Page:
     size: tuple[float, float] | None  # width and height, in the file's unit
     unit: float | None  # of an inch; None: pixels
     lines: Sequence[TextLine] = field(default_factory=list)  # in reading order
+    format: str = "alto"
 
 
 def add_line_arguments(parser: argparse.ArgumentParser, default: str = "page", more: str = "") -> None:
@@ -54,64 +66,237 @@ def add_line_arguments(parser: argparse.ArgumentParser, default: str = "page", m
                         help="polygon: paint what lies outside the outline in the color of the paper; box: leave it (default: polygon)")
 
 
-def read_lines(source: Path, options: argparse.Namespace, parsers: Mapping[str, Callable[[Element], Page]]) -> Iterator[Item]:
-    """Cut the lines of all pages into ``options.made`` and name them, page by page in the order of their paths.
+@dataclass(frozen=True)
+class _Description:
+    """An XML file and the picture that it describes; of several for one picture the one with the lowest rank wins."""
+
+    file: Path
+    relative: str
+    picture: Path
+    rank: tuple[Any, ...]
+    texts: int  # lines that have text
+
+
+def read_lines(
+    source: Path, options: argparse.Namespace, parsers: Mapping[str, Callable[[Element], Page]], least_splits: int = 2
+) -> Iterator[Item]:
+    """Cut the lines of all pages into ``options.made`` and name them, picture by picture in the order of the paths of the XML files.
+
+    Where several files describe one picture, their lines are those of one page and one group. Of two at the same place one is
+    taken: that of the file that has text; then of one called ground truth (gt, truth) before others and those before one called a
+    prediction (ocr, pred, auto, htr); then PAGE before ALTO; then the shorter name. The others are counted in a note.
+    Lines without text are left out with a note, unless no line at all has text: then all are cut, to be read.
+    Where folders are called like splits (train, dev, val, test ...), the first on the way to a page is its ``meta["split"]``.
 
     Args:
         source: an XML file or a folder that is searched for them.
         options: those of :func:`add_line_arguments` and what every reader gets.
         parsers: by the local name of the root element, what makes a page of it and raises ValueError for what it cannot
             understand; files with another root are noted and left alone.
+        least_splits: how many different splits there must be; a single folder called "test" may mean anything.
     """
-    files = [source] if source.is_file() else sorted(source.rglob("*.xml"))
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
     base = source.parent if source.is_file() else source
-    named = {"page": lambda path: path.removesuffix(".xml"), "folder": lambda path: path.rpartition("/")[0] or base.name, "none": lambda path: None}
+    named = {"page": _drop_suffix, "folder": lambda path: path.rpartition("/")[0] or base.name, "none": lambda path: None}
     find_group = make_grouper(options.group_by, named, base)
-    for file in files:
-        relative = file.relative_to(base).as_posix()
+    pictures = _find_pictures(files, base, options, parsers)
+    readable = any(description.texts for descriptions in pictures for description in descriptions)
+    counts: Counter[str] = Counter()
+    splits = {find_split(descriptions[0].relative) for descriptions in pictures} - {None}
+    if len(splits) < least_splits:
+        splits.clear()
+    elif splits:
+        options.note(f"{source}: its folders are kept as the splits {', '.join(sorted(filter(None, splits)))}")
+    for descriptions in pictures:
+        split = find_split(descriptions[0].relative) if splits else None
         try:
-            root = parse_xml(file)
-            parse = parsers.get(local_name(root))
-            if parse is None:
-                options.note(f"{file}: left alone, its root element is <{local_name(root)}> and not <{'> or <'.join(parsers)}>")
-                continue
-            try:
-                page = parse(root)
-            except ValueError as error:
-                raise InputError(f"{file}: {error}") from None
-            yield from _cut_page(file, page, relative.removesuffix(".xml"), find_group(relative), options)
+            group = find_group(descriptions[0].relative)
         except InputError as error:
             options.drop(error)
+            continue
+        taken: list[Box] = []
+        for description in descriptions:
+            page = _load_page(description.file, parsers)
+            if page is None:
+                continue
+            try:
+                items = _cut_page(description, page, group, taken, readable, counts, options)
+            except InputError as error:
+                error.items = max(1, len(page.lines))
+                options.drop(error)
+                continue
+            yield from items if split is None else (replace(item, meta={**item.meta, "split": split}) for item in items)
+            taken += [tuple(item.meta["box"]) for item in items]
+    if counts["empty"] and readable:
+        options.note(f"{source}: {counts['empty']} lines have no text and are left out")
+    elif counts["cut"] and not readable:
+        options.note(f"{source}: no line has text; {counts['cut']} line pictures without a transcript lie in {options.made}, to be read")
+    if counts["predicted"]:
+        options.note(f"{source}: {counts['predicted']} lines have the text of a prediction only (it carries a confidence); is it ground truth?")
 
 
-def _cut_page(file: Path, page: Page, name: str, group: str | None, options: argparse.Namespace) -> Iterator[Item]:
-    from PIL import Image
+def find_split(path: str) -> str | None:
+    """The split that a page at this path (with "/") belongs to: that of its first folder with the name of one; None if there is none."""
+    parts = (part.lower() for part in path.split("/")[:-1])
+    return next((SPLITS.get(part, part) for part in parts if part in SPLITS or part in SPLITS.values()), None)
 
-    from recognizer.image.io import load_image
 
-    path = _find_image(file, page.image)
-    image = Image.fromarray(load_image(path))
+def _find_pictures(
+    files: Sequence[Path], base: Path, options: argparse.Namespace, parsers: Mapping[str, Callable[[Element], Page]]
+) -> list[list[_Description]]:
+    """The descriptions of each picture, the winning one first."""
+    finder = PictureFinder(base)
+    pictures: dict[Any, list[_Description]] = {}
+    for file in files:
+        lines = 1
+        try:
+            page = _load_page(file, parsers, options.note)
+            if page is None:
+                continue
+            lines = max(1, len(page.lines))
+            picture = finder.find(file, page.image)
+            texts = sum(bool(clean_text(line.text)) for line in page.lines)
+            kind = 0 if page.format == "page" else 1
+            words = re.split(r"[^a-z]+", file.relative_to(base).as_posix().lower())
+            truth = 0 if TRUTH.intersection(words) else 2 if PREDICTION.intersection(words) else 1
+            rank = (not texts, truth, kind, len(file.name), file.relative_to(base).as_posix())
+            description = _Description(file, file.relative_to(base).as_posix(), picture, rank, texts)
+            pictures.setdefault(finder.identity(picture), []).append(description)
+        except InputError as error:
+            error.items = lines
+            options.drop(error)
+    return [sorted(descriptions, key=lambda description: description.rank) for descriptions in pictures.values()]
+
+
+def _load_page(file: Path, parsers: Mapping[str, Callable[[Element], Page]], note: Callable[[str], None] | None = None) -> Page | None:
+    """The page of a file; None for XML of another kind, which is noted."""
+    root = parse_xml(file)
+    known = {name.lower(): parser for name, parser in parsers.items()}  # PAGE 2009 writes pcGts
+    parse = known.get(local_name(root).lower())
+    if parse is None:
+        if note is not None:
+            note(f"{file}: left alone, its root element is <{local_name(root)[:40]}> and not <{'> or <'.join(parsers)}>")
+        return None
+    try:
+        return parse(root)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def _cut_page(
+    described: _Description, page: Page, group: str | None, taken: Sequence[Box], readable: bool, counts: Counter[str], options: argparse.Namespace
+) -> list[Item]:
+    """Cut the lines that no better description of the picture has (``taken``).
+
+    Raises:
+        InputError: the picture cannot be read or is not the one described.
+    """
+    file, path, name = described.file, described.picture, _drop_suffix(described.relative)
+    image = _load_picture(file, page, path)
     x_scale, y_scale = _find_scale(file, page, path, image)
-    for index, line in enumerate(page.lines, start=1):
+    outlines = [[(x * x_scale, y * y_scale) for x, y in line.polygon or line.box or ()] for line in page.lines]
+    _check_outlines(file, path, outlines, image)
+    items: list[Item] = []
+    others = 0
+    for index, (line, outline) in enumerate(zip(page.lines, outlines, strict=True), start=1):
         id = f"{name}/{index:04d}"
         try:
             text = clean_text(line.text)
-            if line.problem or not text:
-                raise ValueError(line.problem or "has no text")
-            outline = [(x * x_scale, y * y_scale) for x, y in line.polygon or line.box or ()]
+            if line.problem:
+                raise ValueError(line.problem)
+            if not text and readable:
+                counts["empty"] += 1
+                continue
             if len(outline) < 2:
                 raise ValueError("has neither an outline nor a box")
             cut, box = cut_line(image, outline, masked=options.crop == "polygon")
+            if any(_is_same(box, other) for other in taken):
+                others += 1
+                continue
             target = options.made / f"{id}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_picture(target, cut)
         except ValueError as error:
-            options.drop(InputError(f"{file}: line {line.id or index}: {error}"))
+            options.drop(InputError(f"{file}: line {line.id[:40] or index}: {error}"))
             continue
+        counts["cut"] += 1
+        counts["predicted"] += line.predicted
         meta: dict[str, Any] = {"page": path.name, "box": list(box), **({"line": line.id} if line.id else {})}
         if line.baseline:  # in pixels of the cut
             meta["baseline"] = [[round(x * x_scale - box[0], 1), round(y * y_scale - box[1], 1)] for x, y in line.baseline]
-        yield Item(id, target, text=text, width=cut.width, group=group, meta=meta)
+        items.append(Item(id, target, text=text or None, width=cut.width, group=group, meta=meta))
+    if others:
+        options.note(f"{file}: another reading of the picture {path.name}; {others} of its lines are already those of a better one and left out")
+    return items
+
+
+def _is_same(box: Box, other: Box) -> bool:
+    """Whether two boxes are of one line: they share more than half of what they cover together, or most of the smaller one."""
+    width, height = min(box[2], other[2]) - max(box[0], other[0]), min(box[3], other[3]) - max(box[1], other[1])
+    if width <= 0 or height <= 0:
+        return False
+    first, second = ((b[2] - b[0]) * (b[3] - b[1]) for b in (box, other))
+    return width * height > min(0.5 * (first + second - width * height), 0.75 * min(first, second))
+
+
+def _check_outlines(file: Path, path: Path, outlines: Sequence[Sequence[Point]], image: Image.Image) -> None:
+    """Refuse a page whose outlines are those of another picture, or of this one at another size.
+
+    An outline lies beyond the picture if it does so by more than half of its shorter side; one that touches the edge does not.
+
+    Raises:
+        InputError: that is so of more than half of the lines, and of more than one.
+    """
+    beyond, total = 0, 0
+    for outline in outlines:
+        if len(outline) < 2:
+            continue
+        xs, ys = zip(*outline, strict=True)
+        excess = max(-min(xs), -min(ys), max(xs) - image.width, max(ys) - image.height)
+        total += 1
+        beyond += excess > 0.5 * min(max(xs) - min(xs), max(ys) - min(ys)) and excess > 1
+    if beyond > 1 and beyond > total / 2:
+        raise InputError(f"{file}: the outlines of {beyond} of {total} lines lie beyond the picture {path} ({image.width} x {image.height} pixels); "
+                         "they belong to another picture, or to this one at another size")
+
+
+def _load_picture(file: Path, page: Page, path: Path) -> Image.Image:
+    """The picture, gray, as the outlines mean it: turned as its EXIF data say, or as it is stored where the size of the page says that.
+
+    Raises:
+        InputError: it cannot be read, or it is turned and the size of the page does not tell which of the two is meant.
+    """
+    from PIL import Image
+
+    from recognizer.image.io import SIDEWAYS, load_image
+
+    image = Image.fromarray(load_image(path))
+    orientation = _read_header(path)[0]
+    if orientation not in UNTURNED:
+        return image
+    tool = f"write it anew as it is to be seen (magick {path.name} -auto-orient NEW), or take the tag off (exiftool -Orientation= {path.name})"
+    width, height = page.size or (0.0, 0.0)
+    sizes = [size for size in (image.size, image.size[::-1]) if width and abs(size[1] - height * size[0] / width) <= max(1.0, 0.01 * size[1])]
+    if orientation not in SIDEWAYS or len(sizes) != 1:
+        raise InputError(f"{path}: its EXIF data turn it (orientation {orientation}), and {file.name} does not tell whether its outlines mean "
+                         f"the picture as stored or as turned; {tool}")
+    return image if sizes[0] == image.size else image.transpose(Image.Transpose(UNTURNED[orientation]))
+
+
+def _read_header(path: Path) -> tuple[int, tuple[float, float]]:
+    """EXIF orientation, 1 if there is none, and dots per inch, 0 if not stated."""
+    from PIL import Image
+
+    from recognizer.image.io import EXIF_ORIENTATION, FORMATS
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as header:
+                horizontal, vertical = header.info.get("dpi", (0, 0))
+                return int(Image.Image.getexif(header).get(EXIF_ORIENTATION) or 1), (float(horizontal), float(vertical))
+    except Exception as error:  # decoders of damaged files raise whatever the bytes lead them to
+        raise InputError(f"{path}: the image cannot be read ({' '.join(str(error).split()) or type(error).__name__})") from None
 
 
 def _find_scale(file: Path, page: Page, path: Path, image: Image.Image) -> tuple[float, float]:
@@ -120,8 +305,6 @@ def _find_scale(file: Path, page: Page, path: Path, image: Image.Image) -> tuple
     Raises:
         InputError: the image is not in the proportion of the page, by 1 % and more than a pixel, or nothing says how large a unit is.
     """
-    from PIL import Image
-
     if page.size is not None:
         expected = page.size[1] * image.width / page.size[0]
         if abs(image.height - expected) > max(1.0, 0.01 * expected):
@@ -130,32 +313,14 @@ def _find_scale(file: Path, page: Page, path: Path, image: Image.Image) -> tuple
         return image.width / page.size[0], image.height / page.size[1]
     if page.unit is None:
         return 1.0, 1.0
-    with Image.open(path) as header:
-        dpi = header.info.get("dpi", (0, 0))
+    dpi = _read_header(path)[1]
     if not all(value > 1 for value in dpi):
         raise InputError(f"{file}: measures in fractions of an inch, but states no page size, and the image no resolution")
-    return float(dpi[0]) * page.unit, float(dpi[1]) * page.unit
+    return dpi[0] * page.unit, dpi[1] * page.unit
 
 
-def _find_image(file: Path, named: str | None) -> Path:
-    """The page's image: as named, or by that name, or by the stem of the XML file; beside it, one folder up or in a folder beside its own.
-
-    Raises:
-        InputError: there is none.
-    """
-    from recognizer.image.io import IMAGE_SUFFIXES
-
-    folders = (file.parent, file.parent.parent, *sorted(path for path in file.parent.parent.iterdir() if path.is_dir()))
-    candidates: list[Path] = []
-    if named:
-        bare = re.split(r"[/\\]", named.strip())[-1]  # also of a path on somebody's Windows machine
-        candidates = [file.parent / named.strip(), *(folder / bare for folder in folders)]
-    candidates += [folder / f"{file.stem}{suffix}" for folder in folders for suffix in sorted(IMAGE_SUFFIXES)]
-    for candidate in candidates:
-        if candidate.is_file() and candidate.suffix.lower() in IMAGE_SUFFIXES:
-            return candidate
-    wanted = named.strip() if named else file.stem + ".*"
-    raise InputError(f"{file}: its image is not there ({wanted}, beside it, one folder up or in a folder beside its own)")
+def _drop_suffix(path: str) -> str:
+    return path[:-4] if path.lower().endswith(".xml") else path
 
 
 def cut_line(page: Image.Image, outline: Sequence[Point], *, masked: bool) -> tuple[Image.Image, Box]:
@@ -170,11 +335,13 @@ def cut_line(page: Image.Image, outline: Sequence[Point], *, masked: bool) -> tu
         The cut and its box on the page, the smallest of whole pixels around the outline.
 
     Raises:
-        ValueError: the outline encloses nothing of the page.
+        ValueError: the outline encloses nothing of the page, or reaches beyond a million pixels.
     """
     from PIL import Image, ImageDraw, ImageStat
 
     xs, ys = zip(*outline, strict=True)
+    if max(map(abs, (*xs, *ys))) > MAX_COORDINATE:  # Pillow counts in 32 bits
+        raise ValueError(f"the outline reaches {max(map(abs, (*xs, *ys))):g} pixels, beyond any picture")
     left, top = max(0, math.floor(min(xs))), max(0, math.floor(min(ys)))
     right, bottom = min(page.width, math.ceil(max(xs))), min(page.height, math.ceil(max(ys)))
     if left >= right or top >= bottom:

@@ -12,12 +12,16 @@ class RecognizerError(Exception):
     exit_code = 2
 
 
+class RecognizerWarning(UserWarning):
+    """Something about an input that is used all the same; the message names the file, and the command line prints it as a note."""
+
+
 class ConfigError(RecognizerError):
     """A settings key or value is wrong; the message names the key."""
 
 
 class ManifestError(RecognizerError):
-    """A manifest cannot be read or written; the message names the file and the line."""
+    """A manifest cannot be read; the message names the file and the line."""
 
 
 class BundleError(RecognizerError):
@@ -25,7 +29,17 @@ class BundleError(RecognizerError):
 
 
 class InputError(RecognizerError):
-    """One recording or image cannot be used; the message names the file."""
+    """One recording or image cannot be used; the message names the file.
+
+    Attributes:
+        items: how many items are lost by it: one, or all lines of a page.
+    """
+
+    items: int = 1
+
+
+class OutputError(InputError):
+    """A file cannot be written; the message names it."""
 
 
 class TrainingError(RecognizerError):

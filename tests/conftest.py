@@ -225,8 +225,10 @@ class Outcome(NamedTuple):
 
 
 @pytest.fixture
-def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Call the command line in this process; lines of both streams, also those that C libraries write."""
+    # what is said of compiling depends on what ran before on this machine
+    monkeypatch.setattr("recognizer.cli.main.announce_compiling", lambda tell: None)
 
     def call(*words: object) -> Outcome:
         from recognizer.cli.main import main

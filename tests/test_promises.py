@@ -184,7 +184,7 @@ def test_promise_3_at_every_kind_of_moment(tones, uninterrupted, tmp_path) -> No
     assert 0 < before["step"] < STEPS and before["batch"] > 0
     train(resumed_config(run_dir), resume=True, quiet=True)
     assert differences(final_state(run_dir), uninterrupted) == []
-    assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.old"))
+    assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.replaced"))
 
 
 MEMORY = """

@@ -79,6 +79,8 @@ def test_a_full_disk_in_training_is_one_line_and_costs_nothing(tones, cli, full_
     with full_disk(size):
         fresh = cli("train", "--config", config, "-q")
     assert fresh.code == 2 and len(fresh.err) == 1 and str(run_dir) in fresh.err[0]
+    left = [path for path in run_dir.rglob("*") if path.is_file()]
+    assert all(path.stat().st_size and not path.name.endswith(".partial") for path in left), left
     assert cli("train", "--config", config, "-q").code == 0
     before = contents(run_dir / "bundle"), (run_dir / "config.yaml").read_text(), (run_dir / "checkpoint.pt").read_bytes()
     with full_disk(size):

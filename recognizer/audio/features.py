@@ -100,7 +100,9 @@ class AudioFeatureExtractor(FeatureExtractor):
             size = inputs.shape[1]
             padding = torch.arange(size, device=inputs.device) >= lengths[:, None]  # (B, N)
             samples = inputs.float().masked_fill(padding, 0.0)
-            rms = (samples.square().sum(1, keepdim=True) / lengths.clamp(min=1)[:, None]).sqrt()  # (B, 1)
+            count = lengths.clamp(min=1)[:, None]
+            level = (samples - samples.sum(1, keepdim=True) / count).masked_fill(padding, 0.0)  # frames lose a constant offset as well
+            rms = (level.square().sum(1, keepdim=True) / count).sqrt()  # (B, 1)
             if self.config.dither:
                 noise = self._dither.repeat(size // DITHER_PERIOD + 1)[:size]
                 samples = samples + (self.config.dither * rms * noise).masked_fill(padding, 0.0)

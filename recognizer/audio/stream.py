@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from recognizer.audio.io import BLOCK, check_samples, disable_seeking, open_audio
+from recognizer.audio.io import Channel, check_samples, choose_channel, open_audio, take_channel
 from recognizer.errors import InputError
 
 
@@ -30,28 +30,41 @@ class Window:
     last: bool
 
 
-def stream_audio(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """Blocks of a recording, one after the other, as float32 samples at ``sample_rate`` with channels averaged.
+def stream_audio(path: str | Path, sample_rate: int, channel: Channel = "auto") -> Iterator[np.ndarray]:
+    """Blocks of a recording, one after the other, as float32 samples of one channel at ``sample_rate``.
+
+    With several channels and "auto" the recording is decoded twice: once to choose.
 
     Raises:
         InputError: as :func:`~recognizer.audio.io.load_audio`; a fault further in is raised when it is reached.
     """
-    with open_audio(path) as sound:
-        disable_seeking(sound)
-        resampler = soxr.ResampleStream(sound.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
-        done = 0
-        while done < sound.frames:
-            channels = sound.read(min(BLOCK, sound.frames - done), dtype="float32", always_2d=True)  # (N, C)
-            done += len(channels)
-            if len(channels) == 0:
-                if sound.format == "MP3":  # its length is an estimate
-                    break
-                raise InputError(f"{path}: the recording is broken off after {done / sound.samplerate:.1f} s; copy it again")
-            samples = channels.mean(axis=1)
-            check_samples(samples, path)
-            if sound.samplerate != sample_rate:
-                samples = resampler.resample_chunk(samples, last=done >= sound.frames)
-            yield np.clip(samples, -1.0, 1.0)
+    with open_audio(path) as parts:
+        for part in parts:
+            chosen = choose_channel(part.blocks(), channel, path) if part.channels > 1 else None
+            resampler = soxr.ResampleStream(part.samplerate, sample_rate, 1, dtype="float32", quality="HQ")
+            for block, last in _mark_last(part.blocks()):
+                samples = take_channel(block, chosen)
+                check_samples(samples, path)
+                if part.samplerate != sample_rate:
+                    samples = resampler.resample_chunk(np.ascontiguousarray(samples), last=last)
+                yield np.clip(samples, -1.0, 1.0)
+
+
+def _mark_last(blocks: Iterator[np.ndarray]) -> Iterator[tuple[np.ndarray, bool]]:
+    """Each block and whether it is the last; what is raised comes after the blocks before it."""
+    held: np.ndarray | None = None
+    while True:
+        try:
+            block = next(blocks, None)
+        except InputError:
+            if held is not None:
+                yield held, False
+            raise
+        if held is not None:
+            yield held, block is None
+        if block is None:
+            return
+        held = block
 
 
 def cut_windows(blocks: Iterator[np.ndarray], inside: int, context: int) -> Iterator[Window]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from recognizer.bundle.io import Bundle, save_bundle
-from recognizer.bundle.registry import locate_file
-from recognizer.config import DECODER_FILES, RecognizerConfig
+from recognizer.bundle.registry import locate_file, name_within
+from recognizer.config import DECODER_FILES, DecoderConfig, RecognizerConfig
 from recognizer.config.overrides import override_features
 
 
@@ -18,14 +18,28 @@ def collect_files(bundle: Bundle) -> tuple[RecognizerConfig, dict[str, Path]]:
 
     A file that it shares with another bundle comes along, under a name of its own.
     """
-    files = {name: bundle.folder / name for name in bundle.others}
+    decoder, shared = gather_files(bundle.config.decoder, bundle.folder, bundle.others)
+    return replace(bundle.config, decoder=decoder), {name: bundle.folder / name for name in bundle.others} | shared
+
+
+def gather_files(decoder: DecoderConfig, folder: Path, own: Collection[str] = ()) -> tuple[DecoderConfig, dict[str, Path]]:
+    """The settings of a decoder for a bundle that carries every file that they name, and these files by their names there.
+
+    Args:
+        decoder: the settings.
+        folder: where they name files, as :func:`~recognizer.bundle.registry.locate_file` finds them; what is not there is left as it is.
+        own: names that the bundle has already.
+    """
     names: dict[str, Any] = {}
+    files: dict[str, Path] = {}
     for key in DECODER_FILES:
-        name = getattr(bundle.config.decoder, key)
-        if name is not None and (path := locate_file(name, bundle.folder)) is not None:
-            names[key] = path.name
-            files[path.name] = path
-    return replace(bundle.config, decoder=replace(bundle.config.decoder, **names)), files
+        name = getattr(decoder, key)
+        if name is not None and name not in own and (path := locate_file(name, folder)) is not None:
+            names[key] = name_within(key, path)
+            while names[key] in own:
+                names[key] = f"other_{names[key]}"
+            files[names[key]] = path
+    return replace(decoder, **names), files
 
 
 def convert(bundle: Bundle, folder: Path, dtype: str | None = None, overrides: Sequence[str] = ()) -> None:

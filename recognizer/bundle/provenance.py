@@ -6,12 +6,16 @@ import gzip
 import hashlib
 import re
 import unicodedata
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.errors import BundleError
+from recognizer.errors import BundleError, InputError
+from recognizer.utils.files import write_bytes
+from recognizer.utils.reading import open_gzip
 
 TRAINED_ON = "trained_on.txt.gz"  # within a bundle
 _PLAIN = "trained_on.txt"  # its name in bundles of format 1, not compressed
@@ -46,7 +50,7 @@ class Provenance:
     def save(self, path: Path) -> None:
         """Write the digests, one a line and sorted, gzipped without a date, so that the same data give the same file."""
         rows = [f"{part} {digest}" for part, digests in (("train", self.train), ("dev", self.dev)) for digest in sorted(digests)]
-        path.write_bytes(gzip.compress("".join(f"{row}\n" for row in rows).encode(), mtime=0))
+        write_bytes(path, gzip.compress("".join(f"{row}\n" for row in rows).encode(), mtime=0))
 
     @classmethod
     def load(cls, folder: Path) -> Provenance | None:
@@ -60,8 +64,10 @@ class Provenance:
             return None
         try:
             data = path.read_bytes()
-            text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-        except (OSError, EOFError, UnicodeDecodeError) as error:
+            text = (open_gzip(BytesIO(data), str(path)).read() if path.suffix == ".gz" else data).decode()
+        except InputError as error:
+            raise BundleError(str(error)) from None
+        except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
             raise BundleError(f"{path}: cannot be read: {error}") from None
         parts: dict[str, set[str]] = {"train": set(), "dev": set()}
         for number, row in enumerate(text.split("\n"), start=1):

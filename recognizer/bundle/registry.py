@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from recognizer.bundle.io import CONTENTS, is_bundle
+from recognizer.bundle.io import CONTENTS, is_bundle, is_plain
 from recognizer.config import Modality
 from recognizer.errors import BundleError
 
@@ -44,8 +44,18 @@ def locate_file(name: str, bundle: Path) -> Path | None:
     Bundles that ship share their language models and lexicons in this way.
     """
     partner, colon, file = name.partition(":")
-    path = find_partner(partner, bundle) / file if colon else bundle / name
-    return path if path.is_file() else None
+    if not colon:
+        path = bundle / name
+        return path if path.is_file() else None
+    folder = find_partner(partner, bundle)
+    path = folder / file
+    inside = is_plain(file) and is_bundle(folder) and path.resolve().parent == folder.resolve()
+    return path if inside and path.is_file() else None
+
+
+def name_within(key: str, path: Path) -> str:
+    """The name that a file from elsewhere gets in a bundle, after the setting of the decoder that names it: ``lm.ngram``, ``lexicon.txt.gz``."""
+    return key + "".join(path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:])
 
 
 def default_bundle(modality: Modality) -> Path:

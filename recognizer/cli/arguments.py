@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from recognizer.inference.recognizer import Recognizer
+
+MANY_UNSPELT = 0.01  # share of the words of a bundle's own model or lexicon from which on it is said that they are never written
 
 DECODER_HELP = "decoder=greedy|beam, decoder.lm=FILE, decoder.lexicon=FILE, decoder.beam_size=N ... change how the model decodes"
 
@@ -30,7 +33,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     """Options of the machine that the network runs on."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="of the network (default: float32)")
-    parser.add_argument("--threads", type=count, default=0, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument("--threads", type=count_threads, default=0, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no timing")
 
 
@@ -46,6 +49,16 @@ def count(word: str) -> int:
     return int(word)
 
 
+def count_threads(word: str) -> int:
+    """A number of CPU threads, 0 for all cores; so many that the system would end the process are refused."""
+    from recognizer.config.settings import MAX_THREADS
+
+    number = count(word)
+    if number > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"{word} threads are too many; {MAX_THREADS} at most, or 0 for all cores")
+    return number
+
+
 def open_recognizer(options: argparse.Namespace, model: str | Path) -> Recognizer:
     """The recognizer that a command line asks for, its decoder changed by overrides and hotwords.
 
@@ -58,6 +71,7 @@ def open_recognizer(options: argparse.Namespace, model: str | Path) -> Recognize
     """
     from recognizer.bundle.io import load_bundle
     from recognizer.bundle.registry import find_bundle
+    from recognizer.config import DECODER_FILES
     from recognizer.config.overrides import override_decoder
     from recognizer.decoding.hotwords import parse_hotword
     from recognizer.inference.recognizer import Recognizer
@@ -70,4 +84,20 @@ def open_recognizer(options: argparse.Namespace, model: str | Path) -> Recognize
         decoding.append("decoder=beam")
     prepare_host(options.threads)
     decoder = override_decoder(bundle.config.decoder, decoding)
-    return Recognizer(bundle, options.device, options.precision, decoder=decoder, hotwords=hotwords, threads=options.threads)
+    recognizer = Recognizer(bundle, options.device, options.precision, decoder=decoder, hotwords=hotwords, threads=options.threads)
+    _note_unspelt(recognizer, any(getattr(decoder, key) != getattr(bundle.config.decoder, key) for key in (*DECODER_FILES, "combine_with")))
+    return recognizer
+
+
+def _note_unspelt(recognizer: Recognizer, chosen: bool) -> None:
+    """Say how many words are never written: if there are many, or if the files were ``chosen`` on the command line."""
+    unspelt, trie = recognizer.decoder.unspelt, getattr(getattr(recognizer.decoder, "models", None), "trie", None)
+    if trie is None or not unspelt or not (chosen or len(unspelt) > MANY_UNSPELT * len(trie.words)):
+        return
+    from recognizer.decoding.hotwords import fold_case
+
+    alphabet = recognizer.alphabet
+    folded = sum(not alphabet.unknown(fold_case(word, alphabet)) for word in unspelt) if alphabet.level == "characters" else 0
+    advice = f"; in another case {folded} of them could be (recognizer lm --case)" if folded else ""
+    words = f"{len(unspelt)} of {len(trie.words) + len(unspelt)} words of the language model or lexicon"
+    print(f"note: {words} cannot be spelt and are never written, {unspelt[0]!r} for one{advice}", file=sys.stderr)

@@ -14,6 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest")
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings as for train (features, model, text)")
     add_model(parser, "take features, network and alphabet from this bundle")
+    parser.add_argument("--against", action="append", default=[], metavar="MANIFEST", help=(
+        "name the items whose picture or sound is also in this manifest, by the content of the files; repeatable"))
     parser.add_argument("--config-dir", metavar="DIR", help="as for train")
     parser.add_argument("--json", action="store_true", help="print the whole outcome as JSON")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
@@ -21,17 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out the command; 1 if some item cannot be trained on."""
+    """Carry out the command; 1 if some item cannot be trained on or is also in another manifest (``--against``)."""
     from recognizer.bundle.io import load_bundle
     from recognizer.bundle.registry import find_bundle
     from recognizer.config import TrainerConfig
     from recognizer.config.compose import compose
-    from recognizer.data.audit import Auditor
+    from recognizer.data.audit import Auditor, find_copies
     from recognizer.data.manifest import load_manifest
     from recognizer.models.network import Network
     from recognizer.utils.progress import Progress
 
     items = load_manifest(options.manifest)
+    against = {name: load_manifest(name) for name in options.against}
     if options.model is not None:
         bundle = load_bundle(find_bundle(options.model))
         config, alphabet, max_frames = bundle.config, bundle.alphabet, TrainerConfig().batch_frames
@@ -44,11 +47,14 @@ def run(options: argparse.Namespace) -> int:
     progress.close()
     figures = auditor.report(result)
     findings = [{"id": f.item.id, "kind": f.kind, "excluded": f.excludes, "message": f.message} for f in result.findings]
+    copies = [(item, other, name) for name, others in against.items() for item, other in find_copies(items, others)]
+    findings += [{"id": item.id, "kind": "copy", "excluded": False, "message": f"{item.id}: {item.source} is also {other.id} of {name}"}
+                 for item, other, name in copies]
     if options.json:
         print(json.dumps(figures | {"list": findings}, ensure_ascii=False, indent=1))
     else:
         print("\n".join(_describe(figures, findings)))
-    return 1 if result.excluded else 0
+    return 1 if result.excluded or copies else 0
 
 
 def _describe(figures: dict[str, Any], findings: list[dict[str, Any]]) -> list[str]:

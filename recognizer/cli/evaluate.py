@@ -112,11 +112,13 @@ def _open_card(options: argparse.Namespace) -> tuple[Path, str]:
 
     Raises:
         ConfigError: ``--also`` without ``--card``, or other settings of the decoder than the bundle's, which its card would not tell of.
+        OutputError: what has its name is no file.
         BundleError: the card cannot be read, or its marker lines do not pair up.
     """
     from recognizer.bundle.io import CARD
     from recognizer.bundle.registry import find_bundle
     from recognizer.evaluation.model_card import read_card
+    from recognizer.utils.files import check_target
 
     if options.card is None:
         raise ConfigError("--also names a further manifest for the card: say --card as well")
@@ -124,6 +126,7 @@ def _open_card(options: argparse.Namespace) -> tuple[Path, str]:
         raise ConfigError("--card describes the bundle as it is: leave out decoder settings and hotwords")
     own = find_bundle(options.model) / CARD
     path = Path(options.card or own)
+    check_target(path)
     return path, read_card(path, own)
 
 

@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text.add_argument("--drop", default="", metavar="CHARS", help="characters to drop")
     text.add_argument("--spaces", default="", metavar="CHARS", help="characters that become a space")
     text.add_argument("--drop-punctuation", action="store_true", help="drop punctuation and symbols but apostrophes and hyphens within words")
+    text.add_argument("--visual-order", action="store_true", help="for line images and pen traces: right-to-left text as it stands on a line")
     mixture = parser.add_argument_group("interpolation")
     mixture.add_argument("--interpolate", metavar="MODEL", help="interpolate with another model")
     mixture.add_argument("--weight", default="auto", metavar="W", help="weight of that model, 0 to 1, or auto: the best on --heldout (default: auto)")
@@ -129,10 +130,14 @@ def _check(options: argparse.Namespace) -> None:
 
 def _estimate(options: argparse.Namespace, vocabulary: int | list[str] | None, progress: Progress) -> NgramModel:
     from recognizer.lm.kneser_ney import estimate_ngram
+    from recognizer.text.bidi import is_right_to_left
 
     sentences, memory = _read_sentences(options, options.inputs), int(options.memory * 2**30)
     prune = _thresholds(options.prune)
-    return estimate_ngram(sentences, _order(options), options.level, prune, vocabulary, memory, options.temporary, progress.line)
+    model = estimate_ngram(sentences, _order(options), options.level, prune, vocabulary, memory, options.temporary, progress.line)
+    if not options.visual_order and any(map(is_right_to_left, model.symbols)):
+        progress.line("note: right-to-left text as it is spoken; a model for line images or pen traces needs --visual-order")
+    return model
 
 
 def _interpolate(options: argparse.Namespace, model: NgramModel, progress: Progress) -> NgramModel:
@@ -152,7 +157,7 @@ def _read_sentences(options: argparse.Namespace, paths: list[str]) -> Iterator[s
     from recognizer.lm.text import read_sentences
 
     config = TextConfig(case=options.case, drop=options.drop, spaces=options.spaces)
-    return read_sentences(paths, config, options.running, not options.drop_punctuation)
+    return read_sentences(paths, config, options.running, not options.drop_punctuation, options.visual_order)
 
 
 def _order(options: argparse.Namespace) -> int:

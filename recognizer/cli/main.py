@@ -8,13 +8,16 @@ import gc
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from recognizer import __version__
-from recognizer.errors import RecognizerError
+from recognizer.errors import RecognizerError, RecognizerWarning
+from recognizer.utils.compiling import announce_compiling
 
 SHARED = ("__init__", "main", "arguments")  # modules of this folder that are no commands
 
@@ -24,9 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they went in
+    show_notes()
     try:
         with few_collections():
             options = parse(words)
+            quiet = getattr(options, "quiet", False)
+            announce_compiling(None if quiet else lambda message: print(f"recognizer: {message}", file=sys.stderr, flush=True))
             return int(import_module(f"{__package__}.{options.command}").run(options))
     except RecognizerError as error:
         print(f"recognizer: {error}", file=sys.stderr)
@@ -40,6 +46,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk or a missing permission where no message of our own says more
         print(f"recognizer: {error.filename or 'input or output'}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def show_notes() -> None:
+    """Print what is to be said about inputs that are used all the same as notes, each once, whatever thread it comes from."""
+    show_others = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **options: Any) -> None:
+        if issubclass(category, RecognizerWarning):
+            print(f"recognizer: note: {message}", file=sys.stderr)
+        else:
+            show_others(message, category, *rest, **options)
+
+    warnings.filterwarnings("default", category=RecognizerWarning)
+    warnings.showwarning = show
 
 
 def find_commands() -> dict[str, str]:

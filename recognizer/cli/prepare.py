@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     plan = SplitPlan(options.dev, options.test, options.dev_every, options.seed, options.name)
     counts = prepare_corpus(corpora()[options.corpus], options.source, options.out, plan, options, drop, print_note)
     print(render_counts(counts))
-    print(f"dropped {len(dropped)}")
+    print(f"dropped {sum(error.items for error in dropped)}")
     return 1 if dropped else 0
 
 

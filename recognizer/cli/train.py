@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recognizer.errors import ConfigError
+from recognizer.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from recognizer.config import TrainConfig
+    from recognizer.config import RecognizerConfig, TrainConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,20 +53,25 @@ def _configs(options: argparse.Namespace) -> list[TrainConfig]:
     if options.config is not None:
         return [_from_file(Path(options.config), options.overrides)]
     if options.multirun:
-        return compose_sweep(options.overrides, options.config_dir)
-    return [compose(options.overrides, options.config_dir)]
+        return compose_sweep(options.overrides, options.config_dir, _pretrained_settings)
+    return [compose(options.overrides, options.config_dir, _pretrained_settings)]
+
+
+def _pretrained_settings(bundle: str) -> RecognizerConfig:
+    from recognizer.training.transfer import pretrained_settings
+
+    return pretrained_settings(bundle)
 
 
 def _from_file(path: Path, overrides: list[str]) -> TrainConfig:
-    import yaml
-
     from recognizer.config import TrainConfig
     from recognizer.config.overrides import split_override
     from recognizer.config.schema import from_dict
+    from recognizer.utils.reading import parse_yaml
 
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError, InputError) as error:
         raise ConfigError(f"--config: {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"--config: {path} holds no settings")

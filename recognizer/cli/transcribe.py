@@ -27,6 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats = "txt, jsonl, json, tsv, srt, vtt, ctm, textgrid, alto, page; several: txt,srt (default: txt)"
     parser.add_argument("-f", "--format", default="txt", help=formats)
     parser.add_argument("-o", "--output-dir", metavar="DIR", help="write one file for each input into DIR instead of printing")
+    channels = "of a recording: left, right, mix (their average), or auto: mix unless the channels cancel each other or one is silent (default)"
+    parser.add_argument("--channel", choices=("auto", "mix", "left", "right"), default="auto", help=channels)
     add_decoding(parser)
     add_machine(parser)
 
@@ -43,7 +45,9 @@ def run(options: argparse.Namespace) -> int:
     several = len(options.sources) > 1 or options.sources[0] == "-" or not Path(options.sources[0]).is_file()
     output = _Output(folder, several, Progress(options.quiet))
     for model, sources in choose_models(options.model, options.sources):
-        output.write(open_recognizer(options, model), sources, options.format, max(1, options.n_best))
+        recognizer = open_recognizer(options, model)
+        recognizer.runner.loader.channel = options.channel
+        output.write(recognizer, sources, options.format, max(1, options.n_best))
     if not options.quiet:
         output.progress.line(f"{output.summary()}, peak memory {peak_memory() / 2**20:.0f} MiB")
     return 1 if output.failed else 0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, count, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recognizer.config import TrainConfig
-from recognizer.config.schema import from_dict, unknown_key, with_defaults
-from recognizer.errors import ConfigError, nearest
+from recognizer.config import RecognizerConfig, TrainConfig
+from recognizer.config.schema import from_dict, to_dict, unknown_key, with_defaults
+from recognizer.errors import ConfigError, InputError, nearest
+from recognizer.utils.reading import MAX_DEPTH, MAX_DIGITS, parse_yaml
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -26,20 +27,25 @@ def conf_dir() -> Path:
     return Path(str(files(CONF)))
 
 
-def compose(overrides: Sequence[str], config_dir: str | Path | None = None) -> TrainConfig:
+Pretrained = Callable[[str], RecognizerConfig]  # the settings of a bundle by its name or folder
+
+
+def compose(overrides: Sequence[str], config_dir: str | Path | None = None, pretrained: Pretrained | None = None) -> TrainConfig:
     """One configuration from overrides such as ``experiment=copiste trainer.epochs=3``.
 
     Args:
         overrides: choices of groups and values of keys, in Hydra's grammar.
         config_dir: a folder with the layout of ``conf/`` whose files can be chosen too.
+        pretrained: where ``init=BUNDLE`` is among the overrides, features, model, text and decoder are what this gives for it, unless
+            a file is chosen for them, or for the experiment; overrides of single keys change them.
 
     Raises:
         ConfigError: an unknown key, group or choice (with the nearest known one), or a value that its key refuses.
     """
-    return from_dict(TrainConfig, compose_values(overrides, config_dir))
+    return from_dict(TrainConfig, compose_values(overrides, config_dir, pretrained))
 
 
-def compose_sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> list[TrainConfig]:
+def compose_sweep(overrides: Sequence[str], config_dir: str | Path | None = None, pretrained: Pretrained | None = None) -> list[TrainConfig]:
     """One configuration for every combination of comma-separated values, each in a run_dir of its own.
 
     All are checked before the first is returned.
@@ -52,7 +58,7 @@ def compose_sweep(overrides: Sequence[str], config_dir: str | Path | None = None
         choices.append([str(override.input_line)] if values is None else [f"{override.get_key_element()}={value}" for value in values])
     configs: list[TrainConfig] = []
     for job in product(*choices):
-        settings = compose_values(job, config_dir)
+        settings = compose_values(job, config_dir, pretrained)
         varied = [word for word, alternatives in zip(job, choices, strict=True) if len(alternatives) > 1]
         if varied:
             name = re.sub(r"[^\w.=,+-]", "_", ",".join(varied))
@@ -63,7 +69,7 @@ def compose_sweep(overrides: Sequence[str], config_dir: str | Path | None = None
     return configs
 
 
-def compose_values(overrides: Sequence[str], config_dir: str | Path | None = None) -> dict[str, Any]:
+def compose_values(overrides: Sequence[str], config_dir: str | Path | None = None, pretrained: Pretrained | None = None) -> dict[str, Any]:
     """The settings of :func:`compose` as a nested dictionary, complete, but for the choice of files and keys unchecked."""
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -72,6 +78,9 @@ def compose_values(overrides: Sequence[str], config_dir: str | Path | None = Non
     parsed = _parse(overrides)
     chosen = [override for override in parsed if override.key_or_group in groups]
     values = with_defaults(TrainConfig, _compose_files([str(override.input_line) for override in chosen], config_dir))
+    init = next((override for override in parsed if override.key_or_group == "init"), None)
+    if pretrained is not None and init is not None and not init.is_sweep_override() and isinstance(name := init.value(), str):
+        _take_settings(values, pretrained(name), {override.key_or_group for override in chosen})
     known = [*_flatten(values), *groups]
     config = OmegaConf.create(values)
     for override in parsed:
@@ -90,6 +99,16 @@ def compose_values(overrides: Sequence[str], config_dir: str | Path | None = Non
         raise ConfigError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
 
 
+def _take_settings(values: dict[str, Any], bundle: RecognizerConfig, chosen: set[str]) -> None:
+    """Put a bundle's settings in the place of those of groups that nobody has chosen."""
+    if "experiment" in chosen:  # which is a choice of all groups
+        return
+    settings = to_dict(bundle)
+    values.update({group: settings[group] for group in ("features", "model", "decoder") if group not in chosen})
+    if "corpus" not in chosen:
+        values["corpus"]["text"] = settings["text"]
+
+
 def _compose_files(choices: Sequence[str], config_dir: str | Path | None) -> dict[str, Any]:
     """What the chosen files say, merged by Hydra; variables such as ``${corpus.name}`` stand as they are."""
     from hydra import compose as hydra_compose
@@ -100,10 +119,22 @@ def _compose_files(choices: Sequence[str], config_dir: str | Path | None) -> dic
     if config_dir is not None:
         if not Path(config_dir).is_dir():
             raise ConfigError(f"--config-dir: {config_dir} is no folder")
+        _check_files(Path(config_dir))
         path = re.sub(r'(["\\])', r"\\\1", Path(config_dir).absolute().as_posix())
         search = [f'hydra.searchpath=["file://{path}"]']
     with _hydra_errors(choices, config_dir), initialize_config_module(CONF, version_base="1.3"):
         return OmegaConf.to_container(hydra_compose("config", [*choices, *search]), resolve=False)  # type: ignore[return-value]
+
+
+def _check_files(folder: Path) -> None:
+    """Raise ConfigError for a file of settings that is not YAML or breaks the bounds of :func:`parse_yaml`, which Hydra does not know."""
+    for path in sorted(chain(folder.glob("*.yaml"), *(folder.glob(f"{group}/**/*.yaml") for group in _groups()))):
+        try:
+            parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--config-dir: {path} cannot be read: {error}") from None
+        except InputError as error:
+            raise ConfigError(f"--config-dir: {error}") from None
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -112,6 +143,10 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     for override in overrides:
         if not re.match(r"[^=]+=", override):
             raise ConfigError(f"{override!r}: an override is written key=value")
+        if re.search(rf"\d{{{MAX_DIGITS + 1}}}", override):
+            raise ConfigError(f"{override:.80}...: a number of more than {MAX_DIGITS} digits")
+        if len(re.findall(r"[\[{(]", override)) > MAX_DEPTH:
+            raise ConfigError(f"{override:.80}...: more than {MAX_DEPTH} lists and groups within each other")
     with _hydra_errors(overrides):
         return OverridesParser.create().parse_overrides(list(overrides))
 

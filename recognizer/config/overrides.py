@@ -7,11 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recognizer.config import DECODER_FILES, DecoderConfig, Features, are_compatible
 from recognizer.config.schema import from_dict, to_dict, unknown_key
-from recognizer.errors import ConfigError
+from recognizer.errors import ConfigError, InputError
+from recognizer.utils.reading import parse_yaml
 
 DECODER_OVERRIDE = re.compile(r"decoder(\.[^=]*)?=.*", re.DOTALL)
 
@@ -32,8 +31,8 @@ def split_override(override: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"{override!r}: an override is written key=value")
     try:
-        return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+        return key, parse_yaml(value, key)
+    except InputError:
         raise ConfigError(f"{override!r}: the value is not YAML; put it in quotes") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -125,7 +126,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return value
     if origin is tuple:
         if isinstance(value, str) or not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{where}: expected a list, found {value!r}")
+            raise ConfigError(f"{where}: expected a list, found {value!r:.100}")
         arguments = get_args(hint)
         if arguments[-1] is not Ellipsis and len(arguments) != len(value):
             raise ConfigError(f"{where}: expected {len(arguments)} values, found {len(value)}")
@@ -143,7 +144,7 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
     if len(kinds) == 1:
         return _convert(kinds[0], value, where)
     if not isinstance(value, Mapping) or "kind" not in value:
-        raise ConfigError(f"{where}: expected a group with a key 'kind', found {value!r}")
+        raise ConfigError(f"{where}: expected a group with a key 'kind', found {value!r:.100}")
     choices = _kinds(kinds)
     if not isinstance(value["kind"], str) or value["kind"] not in choices:
         raise _not_one_of(f"{where}.kind", value["kind"], choices)
@@ -152,7 +153,7 @@ def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
 
 def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 1e300 else math.copysign(math.inf, value)
     if hint is float and isinstance(value, str):  # YAML 1.1 reads 1e-4 as a string
         try:
             return float(value)
@@ -160,7 +161,7 @@ def _convert_scalar(hint: Any, value: Any, where: str) -> Any:
             pass
     if isinstance(value, hint) and isinstance(value, bool) == (hint is bool):
         return value
-    raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r}")
+    raise ConfigError(f"{where}: expected {hint.__name__}, found {value!r:.100}")
 
 
 def _not_one_of(where: str, value: Any, choices: Iterable[Any]) -> ConfigError:

@@ -11,6 +11,8 @@ from recognizer.config.features import AudioFeatures, Features, LineFeatures, Mo
 from recognizer.config.model import ModelConfig
 from recognizer.config.schema import require, require_each, require_not_negative
 
+MAX_THREADS = 1024  # beyond some thousands the system ends the process
+
 
 @dataclass(frozen=True)
 class TextConfig:
@@ -38,6 +40,11 @@ class RecognizerConfig:
     def modality(self) -> Modality:
         """Whether the recognizer reads recordings, line images or pen traces."""
         return "audio" if isinstance(self.features, AudioFeatures) else "line" if isinstance(self.features, LineFeatures) else "strokes"
+
+    @property
+    def visual_order(self) -> bool:
+        """Whether labels are characters as they stand on a line, from left to right, and not as they are read."""
+        return self.modality != "audio" and self.text.level == "characters"
 
     def __post_init__(self) -> None:
         kind = self.model.frontend.kind
@@ -98,6 +105,7 @@ class TrainerConfig:
         require_not_negative(self, "weight_decay max_grad_norm weight_noise cr_ctc_weight warmup_steps clean_epochs minutes patience")
         require_not_negative(self, "checkpoint_minutes threads limit_items")
         require(self.num_workers >= -1, "num_workers", "cannot be below -1")
+        require_each(self, "threads num_workers", lambda number: number <= MAX_THREADS, f"cannot be above {MAX_THREADS}")
         require_each(self, "momentum ema_decay", lambda value: 0 <= value < 1, "must lie in [0, 1)")
         require(0 < self.plateau_factor < 1, "plateau_factor", "must lie in (0, 1)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from bisect import bisect_left
 from collections import Counter
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import numpy as np
 from recognizer.config import Features, TextConfig
 from recognizer.data.cache import ArrayCache
 from recognizer.data.loading import is_clipped, is_empty, read_array
-from recognizer.data.manifest import Item, target
+from recognizer.data.manifest import Item, target_in_frames
 from recognizer.errors import InputError
 from recognizer.text.alphabet import Alphabet, split
 
@@ -128,7 +130,7 @@ class Auditor:
         """Add an item to the usable ones, or say why it is none; what is to be said of a usable one."""
         if isinstance(array, InputError):
             return Finding(item, "unreadable", f"{item.id}: {array}")
-        transcript = target(item, self.text)
+        transcript = target_in_frames(item, self.text, self.features)
         if transcript is None or (not transcript and not item.empty):
             missing = "is empty" if transcript is not None else "is not in the manifest"
             name = "text" if self.text.level == "characters" else "units"
@@ -168,6 +170,36 @@ class Auditor:
         }
         hop = getattr(self.features, "hop_ms", None)
         return figures if hop is None else figures | {"hours": round(sum(result.frames) * hop / 3_600_000, 4)}
+
+
+def find_copies(items: Sequence[Item], others: Sequence[Item]) -> list[tuple[Item, Item]]:
+    """Items whose file has the content, byte for byte, of a file of ``others``, each with the first such item.
+
+    Files are compared by their size and then by their SHA-256; what cannot be read has no copies.
+    """
+    sizes = {size for item in items if (size := _file_size(item.source))}
+    known: dict[str, Item] = {}
+    for other in others:
+        if _file_size(other.source) in sizes and (digest := _digest(other.source)):
+            known.setdefault(digest, other)
+    wanted = {_file_size(other.source) for other in known.values()}
+    pairs = ((item, known.get(_digest(item.source) or "")) for item in items if _file_size(item.source) in wanted)
+    return [(item, other) for item, other in pairs if other is not None]
+
+
+def _file_size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def required_frames(symbols: Sequence[object]) -> int:

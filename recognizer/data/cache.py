@@ -13,7 +13,8 @@ import numpy as np
 
 from recognizer.config import AudioFeatures, Features
 from recognizer.config.schema import to_dict
-from recognizer.errors import TrainingError
+from recognizer.errors import OutputError, TrainingError
+from recognizer.utils.files import append_bytes, write_text
 
 _AUDIO_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line or pen trace depends on every setting of its own
 
@@ -33,7 +34,7 @@ class ArrayCache:
         self._index_file = folder / "index.json"
         settings = {k: v for k, v in to_dict(features).items() if not isinstance(features, AudioFeatures) or k in _AUDIO_KEYS}
         self._fingerprint = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-        with _cache_errors(folder, "use"):
+        with _cache_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._entries = self._load_index()
             self._end = self._data.stat().st_size if self._data.exists() else 0
@@ -48,17 +49,15 @@ class ArrayCache:
 
     def add(self, path: Path, array: np.ndarray) -> None:
         """Keep an array; it counts once :meth:`save` has been called."""
-        with _cache_errors(self._data, "write"), self._data.open("ab") as file:
-            array.tofile(file)
+        with _cache_errors(self._data):
+            append_bytes(self._data, array.tobytes())
         self._entries[str(path)] = {"stamp": _stamp(path), "dtype": array.dtype.str, "shape": list(array.shape), "offset": self._end}
         self._end += array.nbytes
 
     def save(self) -> None:
         """Write the index, whole or not at all."""
-        partial = self._index_file.with_suffix(".partial")
-        with _cache_errors(self._index_file, "write"):
-            partial.write_text(json.dumps({"fingerprint": self._fingerprint, "bytes": self._end, "entries": self._entries}))
-            partial.replace(self._index_file)
+        with _cache_errors(self._index_file):
+            write_text(self._index_file, json.dumps({"fingerprint": self._fingerprint, "bytes": self._end, "entries": self._entries}))
 
     def _load_index(self) -> dict[str, Any]:
         try:
@@ -74,11 +73,13 @@ class ArrayCache:
 
 
 @contextmanager
-def _cache_errors(path: Path, action: str) -> Iterator[None]:
+def _cache_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TrainingError(f"{path}: cannot {action} the cache: {error.strerror}; set trainer.cache=false to do without") from None
+        raise TrainingError(f"{path}: cannot use the cache: {error.strerror}; set trainer.cache=false to do without") from None
+    except OutputError as error:
+        raise TrainingError(f"{error}; set trainer.cache=false to do without the cache") from None
 
 
 def _stamp(path: Path) -> list[int] | None:

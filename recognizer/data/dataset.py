@@ -16,7 +16,7 @@ from recognizer.config import AudioAugment, AudioFeatures, Augment, Features, Li
 from recognizer.data.batching import pad
 from recognizer.data.cache import ArrayCache
 from recognizer.data.loading import read_array, to_float
-from recognizer.data.manifest import Item, target
+from recognizer.data.manifest import Item, target_in_frames
 from recognizer.image.augment import augment_line
 from recognizer.strokes.augment import augment_strokes
 from recognizer.text.alphabet import Alphabet
@@ -72,7 +72,7 @@ class CtcDataset(Dataset[tuple[str, np.ndarray, list[int]]]):
         """Id, stored array and labels of an item."""
         epoch, index = key
         item, array = self.items[index], self.read(index)
-        transcript = target(item, self.text)
+        transcript = target_in_frames(item, self.text, self.features)
         if transcript is None:
             raise ValueError(f"{item.id} has no transcript; training items are audited first")
         augmented = self._augment(array, epoch, item.id)

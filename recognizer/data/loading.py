@@ -44,7 +44,8 @@ def to_float(array: np.ndarray) -> np.ndarray:
 def is_empty(array: np.ndarray) -> bool:
     """Whether samples, stored or float, hold only silence, or columns only a blank line; never true of a pen trace."""
     if array.ndim == 1:
-        return bool(np.sqrt(np.mean(np.square(to_float(array)))) < SILENCE_RMS)
+        samples = to_float(array)
+        return bool(np.sqrt(np.mean(np.square(samples - samples.mean()))) < SILENCE_RMS)  # a constant offset is silence
     return array.dtype == np.uint8 and is_blank(array)
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recognizer.config import TextConfig
-from recognizer.errors import ManifestError, nearest
+from recognizer.config import AudioFeatures, Features, TextConfig
+from recognizer.errors import InputError, ManifestError, nearest
+from recognizer.text.bidi import to_visual
 from recognizer.text.normalize import clean, fold_case
+from recognizer.utils.files import new_file, open_folder, remove_files
+from recognizer.utils.reading import parse_json
 
+MAX_LENGTH = 10**9  # seconds or pixels of an item
 KEYS = ("id", "source", "text", "units", "seconds", "width", "group", "meta")
 
 
@@ -56,6 +61,15 @@ def target(item: Item, config: TextConfig) -> str | tuple[str, ...] | None:
     return None if item.text is None else clean(item.text, config)
 
 
+def target_in_frames(item: Item, config: TextConfig, features: Features) -> str | tuple[str, ...] | None:
+    """The :func:`target` in the order of the frames: right-to-left text of line images and pen traces in visual order.
+
+    This is what a network learns and what is aligned with its log-probs; scores compare :func:`target` with what was read back.
+    """
+    found = target(item, config)
+    return to_visual(found) if isinstance(found, str) and not isinstance(features, AudioFeatures) else found
+
+
 def load_manifest(path: str | Path) -> list[Item]:
     """Read a manifest.
 
@@ -91,20 +105,36 @@ def save_manifest(items: Iterable[Item], path: str | Path) -> int:
     """Write a manifest, sources relative to it where they share a folder tree; return the number of items.
 
     The file appears whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    open_folder(path.parent)
+    with new_file(path) as partial:
+        return _write(items, path, partial)
+
+
+def save_manifests(manifests: Mapping[Path, Iterable[Item]]) -> None:
+    """Write manifests that belong together, as the splits of a corpus do: a process that is killed leaves no mixture of old and new ones.
+
+    Raises:
+        OutputError: one of them cannot be written; if the disk is full none is changed.
+    """
+    with ExitStack() as stack:
+        for path, items in manifests.items():
+            open_folder(path.parent)
+            _write(items, path, stack.enter_context(new_file(path)))
+        remove_files(manifests)
+
+
+def _write(items: Iterable[Item], path: Path, partial: Path) -> int:
+    """Write the manifest that will lie at ``path``; returns the number of items."""
     count = 0
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            for line in _lines(items, path.parent.resolve()):
-                file.write(line + "\n")
-                count += 1
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with partial.open("w", encoding="utf-8", newline="\n") as file:
+        for line in _lines(items, path.parent.resolve()):
+            file.write(line + "\n")
+            count += 1
     return count
 
 
@@ -125,22 +155,27 @@ def _parse(line: str, path: Path, number: int) -> Item:
         return ManifestError(f"{path}:{number}: {message}")
 
     try:
-        record = json.loads(line.rstrip("\r\n"))
-    except json.JSONDecodeError as error:
-        raise fail(f"not JSON: {error.msg} at column {error.colno}") from None
+        record = parse_json(line.rstrip("\r\n"), f"{path}:{number}")
+    except InputError as error:
+        raise ManifestError(str(error)) from None
     if not isinstance(record, dict):
         raise fail("expected a JSON object")
     for key in record:
         if key not in KEYS:
-            raise fail(f"unknown key {key!r}{nearest(key, KEYS)} (other fields belong in 'meta')")
+            raise fail(f"unknown key {key!r:.80}{nearest(key[:80], KEYS)} (other fields belong in 'meta')")
     types: dict[str, type | tuple[type, ...]] = {"text": str, "seconds": (int, float), "width": int, "group": str, "meta": dict}
     for key in ("id", "source"):
         if not isinstance(record.get(key), str) or not record[key]:
             raise fail(f"the key {key!r} must be a non-empty string")
+        if "\0" in record[key]:
+            raise fail(f"the key {key!r} holds a null character")
     for key, kind in types.items():
         value = record.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
-            raise fail(f"the key {key!r} has a value of the wrong type: {value!r}")
+            raise fail(f"the key {key!r} has a value of the wrong type: {value!r:.80}")
+    for key in ("seconds", "width"):
+        if not 0 <= (record.get(key) or 0) < MAX_LENGTH:
+            raise fail(f"the key {key!r} must be a number from 0 to {MAX_LENGTH:,}, found {record[key]!s:.80}")
     units = record.get("units")
     if units is not None:
         if not isinstance(units, list) or not all(isinstance(u, str) and u.split() == [u] for u in units):

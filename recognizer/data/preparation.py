@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
-from recognizer.data.manifest import Item, load_manifest, save_manifest
+from recognizer.data.manifest import Item, load_manifest, save_manifests
 from recognizer.data.split import SPLITS, SplitPlan, divide
-from recognizer.errors import ConfigError, InputError, ManifestError, nearest
+from recognizer.errors import ConfigError, InputError, ManifestError, OutputError, nearest
 from recognizer.text.alphabet import split as split_symbols
 from recognizer.text.lexicon import load_lexicon, pronounce
 
@@ -127,8 +127,14 @@ def prepare_corpus(
         raise ConfigError(f"the corpus '{corpus.CORPUS}' needs a source")
     elif not source.exists():
         raise InputError(f"{source}: no such file or folder")
+
+    def drop_item(error: InputError) -> None:
+        if isinstance(error, OutputError):  # a full disk is no fault of the item: the next would fail as well
+            raise error
+        drop(error)
+
     made = out.absolute() / (plan.name or corpus.CORPUS)
-    options = argparse.Namespace(**{**vars(options), "made": made, "seed": plan.seed, "drop": drop, "note": note})
+    options = argparse.Namespace(**{**vars(options), "made": made, "seed": plan.seed, "drop": drop_item, "note": note})
     found = _unique(corpus.read(source.absolute(), options), drop)
     if options.lexicon is not None:
         found = _pronounce_items(found, options.lexicon, drop)
@@ -142,8 +148,9 @@ def prepare_corpus(
     if alone and len(parts) > 1:
         note(f"{alone} of {len(items)} items have no group (speaker or writer); each was assigned by itself")
     _note_shared_groups(parts, out, note)
-    for name, part in parts.items():
-        save_manifest(part, out / f"{name}.jsonl")
+    save_manifests({out / f"{name}.jsonl": part for name, part in parts.items()})
+    if plan.name is None and "dev" not in parts and not (out / "dev.jsonl").exists():
+        note(f"no {out / 'dev.jsonl'} is written; training needs one beside train.jsonl: --dev 0.1 holds out a tenth of the groups for it")
     return {name: count_items(part) for name, part in parts.items()}
 
 

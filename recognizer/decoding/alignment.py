@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from recognizer.decoding.hypothesis import check_log_probs
 from recognizer.errors import InputError
+from recognizer.utils.compiling import compiled
 
 SINGLE_PASS_BYTES = 1 << 26  # back-pointers, a byte each, up to which nothing is computed twice: 64 MiB
 MAX_CELLS = 1 << 34  # frames x labels that are aligned; about half a minute of one processor
@@ -126,7 +126,7 @@ def _check_score(score: float, window: int | None) -> float:
     return score
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def best_path(
     log_probs: np.ndarray, labels: np.ndarray, first: np.ndarray, stop: np.ndarray, width: int, segment: int
 ) -> tuple[float, np.ndarray, np.ndarray]:
@@ -188,7 +188,7 @@ def best_path(
     return score, starts, stops
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _run_forward(
     log_probs: np.ndarray, labels: np.ndarray, skip: np.ndarray, first: np.ndarray, stop: np.ndarray, begin: int, end: int,
     blanks: np.ndarray, symbols: np.ndarray, back: np.ndarray,
@@ -206,7 +206,7 @@ def _run_forward(
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _advance(
     row: np.ndarray, labels: np.ndarray, skip: np.ndarray, blanks: np.ndarray, symbols: np.ndarray, earlier: np.ndarray,
     new_blanks: np.ndarray, new_symbols: np.ndarray, back: np.ndarray,
@@ -226,7 +226,7 @@ def _advance(
         back[i] = (entered > symbols[i]) * (FROM_BLANK + (leap > blanks[i])) + BLANK_FROM_LABEL * (earlier[i] > blanks[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _trace_back(
     back: np.ndarray, first: np.ndarray, begin: int, end: int, pair: int, on_label: bool, starts: np.ndarray, stops: np.ndarray
 ) -> tuple[int, bool]:

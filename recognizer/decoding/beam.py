@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import inf, log
 
 import numpy as np
@@ -12,11 +12,11 @@ from recognizer.config import DecoderConfig
 from recognizer.decoding.beam_arrays import ModelArrays, SearchLimits, hotword_arrays, ngram_arrays, trie_arrays
 from recognizer.decoding.beam_kernel import NO_WORD, search_prefixes, trace
 from recognizer.decoding.ctc_score import label_log_prob
-from recognizer.decoding.decoder import Decoder
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hotwords import HotwordAutomaton
 from recognizer.decoding.hypothesis import Hypothesis, check_log_probs, check_sums
 from recognizer.decoding.lexicon_trie import LexiconTrie, Spellings
+from recognizer.decoding.segments import SegmentDecoder, silence, take_distinct
 from recognizer.errors import ConfigError, InputError
 from recognizer.lm.ngram import NgramModel
 from recognizer.text.alphabet import Alphabet
@@ -43,7 +43,7 @@ class Models:
     hotwords: HotwordAutomaton | None = None
 
 
-class BeamDecoder(Decoder):
+class BeamDecoder(SegmentDecoder):
     """A prefix beam search, ready to be used from several threads.
 
     The score of a prefix is the log probability of all its paths (Graves et al. 2006), plus weighted log probs of the
@@ -64,6 +64,7 @@ class BeamDecoder(Decoder):
         self.alphabet, self.config, self.models, self.closed = alphabet, config, models or Models(), config.closed
         self.separator = alphabet.encode(" ")[0] if alphabet.level == "characters" and " " in alphabet.symbols else 0
         trie, words, tokens = self.models.trie, self.models.words, self.models.tokens
+        self.writes_words = alphabet.level == "units" and trie is not None and config.words
         if words is not None and trie is None:
             raise ConfigError("decoder.lm: a word model needs the words spelt (a lexicon, or characters in the alphabet)")
         if trie is not None and not self.separator and not config.closed:
@@ -75,36 +76,42 @@ class BeamDecoder(Decoder):
         token_score = config.token_score if trie is not None else 0.0
         self._arrays = ModelArrays(by_words, by_tokens, by_trie, hotwords, config.word_score, token_score)
         self._is_greedy = config.beam_size == 1 and self.models == Models() and config.word_score == 0
+        if self._is_greedy:
+            self.whole_frames = None  # the likeliest path needs no cuts
         skip = log(config.blank_skip) if config.blank_skip < 1 else inf
         tokens_kept = min(config.beam_size_token, len(alphabet))
         self._limits = SearchLimits(config.beam_size, tokens_kept, config.token_threshold, config.beam_threshold, skip)
 
-    def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
-        """The likeliest labelings, best first; at least one, at most ``n_best`` and the beam size.
+    def search(self, log_probs: np.ndarray) -> Iterator[Hypothesis]:
+        """All that the search has found, best first, one at least; texts may come twice, by other words or pronunciations.
 
         A beam of size 1 without models is greedy decoding: with room for one prefix there is nothing to sum over.
 
         Args:
-            log_probs: natural log probabilities (T, V) as from the network; label 0 is the blank.
-            n_best: how many.
-
-        Raises:
-            InputError: NaN or +inf, a frame whose probabilities do not sum to one, or another number of labels than the alphabet has.
+            log_probs: (T, V) that have been checked.
         """
+        if self._is_greedy:
+            yield greedy(log_probs)
+            return
+        table = np.ascontiguousarray(log_probs, dtype=np.float64)
+        prefixes, nodes, scores, last_words, best = search_prefixes(table, self._limits, self._arrays)
+        if len(nodes) == 0:
+            yield self._cut_words(table, trace(prefixes, best))
+        for node, row, word in zip(nodes, scores[:, 1:].tolist(), last_words.tolist(), strict=True):
+            yield self._make_hypothesis(trace(prefixes, node), word, *row)
+
+    def _check(self, log_probs: np.ndarray) -> np.ndarray:
         log_probs = check_log_probs(log_probs)
         if log_probs.shape[1] != len(self.alphabet):
             raise InputError(f"log-probs have {log_probs.shape[1]} labels, the alphabet has {len(self.alphabet)} with the blank")
         check_sums(log_probs)
-        if self._is_greedy:
-            return [greedy(log_probs)]
-        table = np.ascontiguousarray(log_probs, dtype=np.float64)
-        prefixes, nodes, scores, last_words, best = search_prefixes(table, self._limits, self._arrays)
-        if len(nodes) == 0:
-            found = [self._cut(table, trace(prefixes, best))]
-        else:
-            rows = zip(nodes[:n_best], scores[:n_best, 1:].tolist(), last_words[:n_best].tolist(), strict=True)
-            found = [self._make_hypothesis(trace(prefixes, node), word, *row) for node, row, word in rows]
-        return found if self.config.words else list(map(without_words, found))
+        return log_probs
+
+    def _silence(self, log_probs: np.ndarray) -> np.ndarray:
+        return silence(log_probs, self.separator)
+
+    def _decode_segment(self, log_probs: np.ndarray, n_best: int) -> list[Hypothesis]:
+        return take_distinct(self.search(log_probs), self._reading, n_best)
 
     def with_config(self, config: DecoderConfig) -> BeamDecoder:
         """The same models with other settings."""
@@ -142,7 +149,7 @@ class BeamDecoder(Decoder):
             begin = end + 1
         return found, spans
 
-    def _cut(self, table: np.ndarray, traced: Traced) -> Hypothesis:
+    def _cut_words(self, table: np.ndarray, traced: Traced) -> Hypothesis:
         """Where no prefix ends with a word of a closed lexicon: the best one up to its last whole word, scored anew."""
         ends = np.flatnonzero(traced[1] != NO_WORD)
         stop = int(ends[-1]) + (0 if self.separator else 1) if len(ends) else 0
@@ -153,8 +160,3 @@ class BeamDecoder(Decoder):
         by_tokens = 0.0 if self.models.tokens is None else self.models.tokens.sentence_log_prob(self.alphabet.spell(labels.tolist()))
         acoustic = label_log_prob(table, labels)
         return self._make_hypothesis((labels, words, frames), last, acoustic, by_words, by_tokens, self.bonus(labels, len(found)))
-
-
-def without_words(hypothesis: Hypothesis) -> Hypothesis:
-    """The hypothesis as one of symbols only."""
-    return replace(hypothesis, words=(), spans=())

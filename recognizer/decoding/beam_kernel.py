@@ -14,10 +14,10 @@ from math import inf
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from recognizer.decoding.ctc_score import log_add
 from recognizer.lm.ngram import query
+from recognizer.utils.compiling import compiled
 
 
 class Workspace(NamedTuple):
@@ -48,8 +48,7 @@ NO_NODE = -1  # outside the trie
 NO_WORD = -1
 UNKNOWN_WORD = -2
 
-compiled = njit(cache=True, nogil=True)
-inlined = njit(cache=True, nogil=True, inline="always")
+inlined = compiled(inline="always")
 
 
 @compiled
@@ -63,7 +62,7 @@ def search_prefixes(log_probs, limits, models):  # type: ignore[no-untyped-def]
     work = _make_workspace(limits, log_probs.shape[1])
     nodes = np.empty(max(1024, 4 * limits.beam_size), NODE)
     _begin(nodes[0], work.beam[0], models)
-    used, count = 1, 1  # nodes and entries of the beam
+    used, count = np.int64(1), np.int64(1)  # nodes and entries of the beam; a plain 1 is a type of its own, for which all would be compiled again
     for t in range(log_probs.shape[0]):
         row = log_probs[t]
         if row[0] >= limits.blank_skip:
@@ -301,7 +300,7 @@ def find_child(trie, node, label):  # type: ignore[no-untyped-def]
 @inlined
 def ngram_score(ngram, state, id):  # type: ignore[no-untyped-def]
     """Log prob of a symbol and the state after it."""
-    return query(ngram.first, ngram.symbol, ngram.log_prob, ngram.target, ngram.backoff, ngram.fallback, state, id)
+    return query(ngram.first, ngram.symbol, ngram.log_prob, ngram.target, ngram.backoff, ngram.fallback, np.int64(state), np.int64(id))
 
 
 @inlined

@@ -5,16 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from math import isfinite
 
 import numpy as np
 
 from recognizer.config import DecoderConfig
 from recognizer.decoding.alignment import viterbi_align
-from recognizer.decoding.beam import BeamDecoder, without_words
-from recognizer.decoding.ctc_score import quick_label_log_prob
-from recognizer.decoding.decoder import Decoder
-from recognizer.decoding.hypothesis import Hypothesis, check_log_probs
+from recognizer.decoding.beam import BeamDecoder
+from recognizer.decoding.ctc_score import choose_ways, quick_label_log_prob
+from recognizer.decoding.hypothesis import Hypothesis, check_log_probs, check_sums
+from recognizer.decoding.segments import SegmentDecoder, silence, take_distinct
 from recognizer.errors import ConfigError, InputError
 from recognizer.text.alphabet import Alphabet
 
@@ -24,7 +25,7 @@ TOKEN_PROPOSALS = 20  # likewise, however many are asked for: the best of them i
 Tables = tuple[np.ndarray, np.ndarray]  # log-probs of the two recognizers
 
 
-class SystemCombination(Decoder):
+class SystemCombination(SegmentDecoder):
     """Each of two recognizers proposes hypotheses, and both score all of them (N-best rescoring by several systems: Ostendorf et al. 1991).
 
     Two that differ in what they read err in different places. The acoustic score of a hypothesis is the weighted mean of its log
@@ -38,6 +39,8 @@ class SystemCombination(Decoder):
     def __init__(self, first: BeamDecoder, second: Alphabet) -> None:
         self.first, self.sizes = first, (len(first.alphabet), len(second))
         self.config, self.models, self.closed = first.config, first.models, first.closed
+        self.separator, self.writes_words = first.separator, first.writes_words
+        self._second_separator = second.encode(" ")[0] if second.level == "characters" and " " in second.symbols else 0
 
     @abstractmethod
     def with_config(self, config: DecoderConfig) -> SystemCombination:
@@ -52,27 +55,26 @@ class SystemCombination(Decoder):
         own, other = log_probs[:, : self.sizes[0]], log_probs[:, self.sizes[0] :]
         return np.ascontiguousarray(own, dtype=np.float64), np.ascontiguousarray(other, dtype=np.float64)
 
-    def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
-        """The likeliest hypotheses, best first, in labels of the first recognizer.
-
-        Args:
-            log_probs: (T, V1 + V2), those of both recognizers side by side.
-            n_best: how many; there are at most as many as both propose.
-
-        Raises:
-            InputError: as :meth:`~recognizer.decoding.beam.BeamDecoder.decode`.
-        """
+    def _check(self, log_probs: np.ndarray) -> np.ndarray:
         log_probs = check_log_probs(log_probs)
         if log_probs.shape[1] != sum(self.sizes):
             raise InputError(f"log-probs have {log_probs.shape[1]} columns, both recognizers together {sum(self.sizes)}")
+        for table in (log_probs[:, : self.sizes[0]], log_probs[:, self.sizes[0] :]):
+            check_sums(table)
+        return log_probs
+
+    def _silence(self, log_probs: np.ndarray) -> np.ndarray:
+        own, other = log_probs[:, : self.sizes[0]], log_probs[:, self.sizes[0] :]
+        return np.minimum(silence(own, self.separator), silence(other, self._second_separator))
+
+    def _decode_segment(self, log_probs: np.ndarray, n_best: int) -> list[Hypothesis]:
         tables = self._divide(log_probs)
         probs = np.exp(tables[0]), np.exp(tables[1])
         scored = [self._score(hypothesis, other, probs) for hypothesis, other in self._propose(tables, probs, n_best)]
         possible = sorted((hypothesis for hypothesis in scored if isfinite(hypothesis.score)), key=lambda hypothesis: -hypothesis.score)
-        if not possible:  # so few frames that what one can read is too long or too unlikely for the other
-            possible = self.first.decode(tables[0], n_best)
-        placed = [_place(hypothesis, tables[0]) for hypothesis in possible[:n_best]]
-        return placed if self.config.words else list(map(without_words, placed))
+        # none in so few frames that what one can read is too long or too unlikely for the other
+        best = take_distinct(possible or self.first.search(tables[0]), self._reading, n_best)
+        return [_place(hypothesis, tables[0]) for hypothesis in best]
 
     def _score(self, hypothesis: Hypothesis, other: Sequence[int], probs: Tables) -> Hypothesis:
         own, others = (
@@ -119,7 +121,7 @@ class TokenCombination(SystemCombination):
         return own, np.ascontiguousarray(other - np.logaddexp.reduce(other, axis=1, keepdims=True))
 
     def _propose(self, tables: Tables, probs: Tables, n_best: int) -> Iterable[tuple[Hypothesis, Sequence[int]]]:
-        own, other = (self.first.decode(table, TOKEN_PROPOSALS) for table in tables)
+        own, other = (list(islice(self.first.search(table), TOKEN_PROPOSALS)) for table in tables)
         pool = {hypothesis.labels: replace(hypothesis, frames=()) for hypothesis in other}
         pool |= {hypothesis.labels: hypothesis for hypothesis in own}
         return ((hypothesis, hypothesis.labels) for hypothesis in pool.values())
@@ -149,7 +151,7 @@ class WordCombination(SystemCombination):
         pool: dict[tuple[str, ...], list[Hypothesis | None]] = {}
         language: dict[tuple[str, ...], float] = {}  # the same in both
         for which, decoder in enumerate((self.first, self.second)):
-            for hypothesis in decoder.decode(tables[which], max(n_best, WORD_PROPOSALS)):
+            for hypothesis in islice(decoder.search(tables[which]), max(n_best, WORD_PROPOSALS)):
                 found = pool.setdefault(hypothesis.words, [None, None])
                 language[hypothesis.words] = hypothesis.language
                 if found[which] is None and self._spellers[which].is_exact(hypothesis):
@@ -183,14 +185,25 @@ class _Speller:
         """A hypothesis without frames and scores: of each word the likeliest way, the others being as they are."""
         ways = [self._ways(word) for word in words]
         best = [each[0] for each in ways]
-        if max(map(len, ways), default=1) > 1:
-            score = self._score(best, probs)
-            for place, each in enumerate(ways):
-                for way in each[1:]:
-                    tried = [*best[:place], way, *best[place + 1 :]]
-                    if (gained := self._score(tried, probs)) > score:
-                        best, score = tried, gained
+        if max(map(len, ways), default=1) > 1 and len(probs):
+            best = self._choose(ways, probs)
         return replace(self._join(best), words=tuple(words))
+
+    def _choose(self, ways: Sequence[list[list[int]]], probs: np.ndarray) -> list[list[int]]:
+        before = [self._separator] if self._separator else []
+        flat = [way if place == 0 else before + way for place, each in enumerate(ways) for way in each]
+        stops = (np.cumsum([len(each) for each in each_list]) for each_list in (flat, ways))
+        chosen = choose_ways(probs, np.array([label for way in flat for label in way], np.int64), *stops).tolist()
+        if chosen:
+            return [each[number] for each, number in zip(ways, chosen, strict=True)]
+        best = [each[0] for each in ways]
+        score = self._score(best, probs)
+        for place, each in enumerate(ways):
+            for way in each[1:]:
+                tried = [*best[:place], way, *best[place + 1 :]]
+                if (gained := self._score(tried, probs)) > score:
+                    best, score = tried, gained
+        return best
 
     def _score(self, ways: Sequence[Sequence[int]], probs: np.ndarray) -> float:
         return float(quick_label_log_prob(probs, np.array(self._join(ways).labels, np.int64)))

@@ -11,7 +11,6 @@ import math
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
-from numba import njit
 
 from recognizer.config import PlattScaling
 from recognizer.decoding.alignment import Alignment
@@ -19,29 +18,12 @@ from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import Span, split_words
 from recognizer.errors import InputError
 from recognizer.text.alphabet import Alphabet
+from recognizer.utils.compiling import compiled
 
 MIN_PROBABILITY = 1e-4  # probabilities are kept so far from 0 and 1: neither a list of N nor a frame knows better
 DEPTH = 20  # hypotheses that posteriors are taken over, unless told otherwise
 
 NBest = Sequence[tuple[Sequence[Hashable], float]]  # labels (or words) of each hypothesis and its total score, best first
-
-
-def confidence(n_best: NBest, peak: np.ndarray, scaling: PlattScaling | None = None) -> np.ndarray:
-    """Confidence (N,) of each label, or each word, of the best hypothesis, 0..1.
-
-    Args:
-        n_best: labels or words of hypotheses (or whatever tells words apart) and their total scores (natural logarithms), the best
-            first; of one alone only the peaks count.
-        peak: (N,) of the labels (:func:`peaks`) or words (:func:`word_peaks`) of the best one.
-        scaling: None: posterior times peak, which ranks well and says too little where a language model helped.
-
-    Raises:
-        InputError: no hypothesis, a best score that is not finite, or another number of peaks.
-    """
-    share = posteriors(n_best)
-    if share.shape != peak.shape:
-        raise InputError(f"the best hypothesis has {share.size} symbols or words, there are {peak.size} peaks")
-    return combine(share, peak, scaling)
 
 
 def find_words(alphabet: Alphabet, hypothesis: Hypothesis) -> tuple[Sequence[str], Sequence[Span]]:
@@ -53,8 +35,19 @@ def find_words(alphabet: Alphabet, hypothesis: Hypothesis) -> tuple[Sequence[str
     return ["".join(symbols[begin:end]) for begin, end in spans], spans
 
 
-def combine(share: np.ndarray, peak: np.ndarray, scaling: PlattScaling | None) -> np.ndarray:
-    """One probability (N,) from posteriors and peaks, each (N,); their product without a scaling."""
+def combine(share: np.ndarray, peak: np.ndarray, scaling: PlattScaling | None = None) -> np.ndarray:
+    """Confidence (N,) of each label, or each word, of the best hypothesis, 0..1.
+
+    Args:
+        share: (N,) posteriors; where there is one hypothesis only the peaks count.
+        peak: (N,) of the labels (:func:`peaks`) or words (:func:`word_peaks`).
+        scaling: None: posterior times peak, which ranks well and says too little where a language model helped.
+
+    Raises:
+        InputError: not as many of the ones as of the others.
+    """
+    if share.shape != peak.shape:
+        raise InputError(f"the best hypothesis has {share.size} symbols or words, there are {peak.size} peaks")
     combined: np.ndarray = share * peak
     if scaling is not None:
         combined = 1.0 / (1.0 + np.exp(-(scaling.bias + scaling.posterior * log_odds(share) + scaling.peak * log_odds(peak))))
@@ -79,6 +72,30 @@ def peaks(log_probs: np.ndarray, alignment: Alignment) -> np.ndarray:
 def word_peaks(peak: np.ndarray, spans: Sequence[Span]) -> np.ndarray:
     """The lowest peak (W,) among the labels of each word."""
     return np.array([peak[begin:end].min() for begin, end in spans], np.float64)
+
+
+def label_posteriors(hypotheses: Sequence[Hypothesis]) -> np.ndarray:
+    """:func:`posteriors` (L,) of the labels of the best of some hypotheses; of a long recording each by the N-best list of its segment."""
+    share = np.ones(len(hypotheses[0].labels))  # also of separators between segments
+    for place, found in _segments(hypotheses):
+        share[place : place + len(found[0].labels)] = posteriors([(hypothesis.labels, hypothesis.score) for hypothesis in found])
+    return share
+
+
+def word_posteriors(alphabet: Alphabet, hypotheses: Sequence[Hypothesis]) -> np.ndarray:
+    """As :func:`label_posteriors`, (W,) of the words that :func:`find_words` finds in the best hypothesis."""
+    by_label = np.ones(len(hypotheses[0].labels))
+    for place, found in _segments(hypotheses):
+        spoken = [find_words(alphabet, hypothesis) for hypothesis in found]
+        share = posteriors([(words, hypothesis.score) for (words, _), hypothesis in zip(spoken, found, strict=True)])
+        for (begin, end), value in zip(spoken[0][1], share, strict=True):
+            by_label[place + begin : place + end] = value
+    return word_peaks(by_label, find_words(alphabet, hypotheses[0])[1])  # a word that was cut has the lower share of its parts
+
+
+def _segments(hypotheses: Sequence[Hypothesis]) -> list[tuple[int, Sequence[Hypothesis]]]:
+    """Where the labels of each segment begin, and its hypotheses."""
+    return [(segment.place, segment.hypotheses) for segment in hypotheses[0].segments] or [(0, hypotheses)]
 
 
 def posteriors(n_best: NBest) -> np.ndarray:
@@ -106,7 +123,7 @@ def _number_symbols(symbols: Iterable[Hashable], numbers: dict[Hashable, int]) -
     return np.array([numbers.setdefault(symbol, len(numbers)) for symbol in symbols], np.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def kept_weight(best: np.ndarray, others: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weight (L,) of the hypotheses in which each symbol of ``best`` is matched.
 
@@ -133,7 +150,7 @@ def kept_weight(best: np.ndarray, others: np.ndarray, ends: np.ndarray, weights:
     return kept
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_matches(best: np.ndarray, other: np.ndarray, weight: float, kept: np.ndarray) -> None:
     """Add ``weight`` where an alignment with the fewest errors, and of those one with the most matches, has a match."""
     rows, columns = best.size, other.size

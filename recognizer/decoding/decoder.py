@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from recognizer.bundle.registry import locate_file
 from recognizer.config import DecoderConfig
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hypothesis import Hypothesis
-from recognizer.errors import ConfigError
+from recognizer.errors import ConfigError, InputError
 from recognizer.text.alphabet import SPACE, Alphabet
 from recognizer.utils.parallel import in_threads
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 class Decoder(ABC):
     """Turns log-probs (T, V) into hypotheses, best first."""
+
+    @property
+    def unspelt(self) -> tuple[str, ...]:
+        """Words of the language model or the lexicon that are never written.
+
+        The alphabet cannot spell them or, of two recognizers that decide together, the other one or the model does not have them.
+        """
+        trie: LexiconTrie | None = getattr(getattr(self, "models", None), "trie", None)
+        return () if trie is None else trie.unspelt
 
     @abstractmethod
     def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
@@ -77,31 +86,35 @@ def load_decoder(
         config: the settings.
         alphabet: of the log-probs to come.
         folder: of the bundle, in which files are looked for first.
-        hotwords: weights of phrases, in nats.
+        hotwords: weights of phrases, in nats. Their words are added to a closed vocabulary, as unknown ones to the language model.
         second: alphabet of the other log-probs, where ``decoder.combine_with`` names another recognizer. With a closed vocabulary the
             words are then those of the model that both can spell; with an open one, or a model of characters, both write the same symbols.
 
     Raises:
         ConfigError: a file that is not there, models that do not fit together, or hotwords with a greedy decoder.
-        InputError: a file that cannot be read, or that the alphabet cannot spell.
+        InputError: a file that cannot be read, or that the alphabet cannot spell; a hotword that it, or the other recognizer, cannot.
     """
     if config.kind == "greedy":
         if hotwords:
             raise ConfigError("hotwords need a beam: add decoder.kind=beam")
         return GreedyDecoder()
+    from recognizer.decoding.hotwords import find_words
+
     spellings = _load_spellings(config, "lexicon", folder, alphabet)
     others = None if second is None else _load_spellings(config, "combine_lexicon", folder, second)
     words, tokens = _load_models(config, folder, alphabet, spellings is not None)
+    wanted = [phrase for phrase, weight in (hotwords or {}).items() if weight > 0]  # whose words a closed vocabulary must have
+    added = find_words(wanted, alphabet, spellings) if config.closed else ()
     if second is None:
-        return _build_beam(config, alphabet, words, tokens, spellings, hotwords)
+        return _build_beam(config, alphabet, words, tokens, spellings, hotwords, added)
     from recognizer.decoding.combination import TokenCombination, WordCombination
 
     by_words = config.closed and words is not None and tokens is None
     if second.level == alphabet.level and not by_words and spellings is None and others is None:
-        return TokenCombination(_build_beam(config, alphabet, words, tokens, None, hotwords), second)
+        return TokenCombination(_build_beam(config, alphabet, words, tokens, None, hotwords, added), second)
     if words is None:
         raise ConfigError("decoder.combine_with: needs decoder.lm, a model of words, in which the hypotheses of both recognizers are compared")
-    spellings, others = _share_words(spellings, others, words, alphabet, second)
+    spellings, others = _share_words(spellings, others, words, alphabet, second, added)
     first = _build_beam(config, alphabet, words, tokens, spellings, hotwords)
     return WordCombination(first, _build_beam(config, second, words, None, others, hotwords))
 
@@ -113,17 +126,21 @@ def _build_beam(
     tokens: NgramModel | None,
     spellings: Spellings | None,
     hotwords: Mapping[str, float] | None,
+    added: Iterable[str] = (),
 ) -> BeamDecoder:
+    """The beam search with these models; ``added``: words besides those of the lexicon or the model."""
     from recognizer.decoding.beam import BeamDecoder, Models
     from recognizer.decoding.hotwords import build_hotwords
-    from recognizer.decoding.lexicon_trie import build_character_trie, build_trie
+    from recognizer.decoding.lexicon_trie import build_character_trie, build_trie, spell_words
     from recognizer.lm.ngram import SPECIAL
 
     trie: LexiconTrie | None = None
     if spellings is not None:
+        if alphabet.level == "characters":
+            spellings = {**spell_words(added), **spellings}
         trie = build_trie(spellings, alphabet)
     elif words is not None:
-        trie = build_character_trie((word for word in words.symbols if word not in (*SPECIAL, SPACE)), alphabet)
+        trie = build_character_trie((word for word in (*words.symbols, *added) if word not in (*SPECIAL, SPACE)), alphabet)
     elif config.vocabulary == "closed":
         raise ConfigError("decoder.vocabulary: closed needs decoder.lexicon or a word model in decoder.lm")
     automaton = build_hotwords(hotwords, alphabet, spellings) if hotwords else None
@@ -172,14 +189,18 @@ def _load_spellings(config: DecoderConfig, key: str, folder: Path | None, alphab
 
 
 def _share_words(
-    spellings: Spellings | None, others: Spellings | None, words: NgramModel, alphabet: Alphabet, second: Alphabet
+    spellings: Spellings | None, others: Spellings | None, words: NgramModel, alphabet: Alphabet, second: Alphabet, added: Sequence[str]
 ) -> tuple[Spellings, Spellings]:
-    """How each of two recognizers spells the words of the model that both can; one without a lexicon does so by their characters."""
+    """How each of two recognizers spells the words of the model and the ``added`` ones; one without a lexicon does so by their characters.
+
+    Words that one of them cannot spell come last and have no spellings.
+    """
     from recognizer.decoding.lexicon_trie import spell_words
     from recognizer.lm.ngram import SPECIAL
 
     listed = others if spellings is None else spellings
-    known = words.symbols[len(SPECIAL) :] if listed is None else [word for word in listed if word in words.ids]
+    modelled = words.symbols[len(SPECIAL) :]
+    known = [*(modelled if listed is None else [word for word in listed if word in words.ids]), *(word for word in added if word not in words.ids)]
     both = []
     for given, own, key in ((spellings, alphabet, "lexicon"), (others, second, "combine_lexicon")):
         if given is None and own.level == "units":
@@ -190,4 +211,10 @@ def _share_words(
     shared = [word for word in both[0] if word in both[1]]
     if not shared:
         raise ConfigError("decoder.combine_with: no word of decoder.lm and the lexicon can be spelt by both recognizers")
-    return {word: both[0][word] for word in shared}, {word: both[1][word] for word in shared}
+    possible = frozenset(shared)
+    for word in added:
+        if word not in possible:
+            advice = "add its pronunciation to the lexicon, or go without the second one: decoder.combine_with=null decoder.combine_lexicon=null"
+            raise InputError(f"hotword {word!r}: cannot be spelt by both recognizers, which decide together; {advice}")
+    lost: dict[str, list[tuple[str, ...]]] = {word: [] for word in (*modelled, *(spellings or ())) if word not in possible}
+    return {word: both[0][word] for word in shared} | lost, {word: both[1][word] for word in shared} | lost

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +67,8 @@ def build_hotwords(
 
     Args:
         phrases: weight of each phrase in nats; a negative one discourages it.
-        alphabet: with characters, a phrase is spelt as it stands; with units it is a sequence of units or, if ``spell`` gives
-            pronunciations of words, a sequence of words.
+        alphabet: with characters, a phrase is spelt as it stands but for the case of characters that the alphabet has in the other
+            case only; with units it is a sequence of units or, if ``spell`` gives pronunciations of words, a sequence of words.
         spell: pronunciations by word.
 
     Raises:
@@ -132,13 +133,42 @@ def _step(
 def _spell(phrase: str, alphabet: Alphabet, spell: Mapping[str, Sequence[tuple[str, ...]]] | None) -> list[tuple[int, ...]]:
     if alphabet.level == "characters" or spell is None:
         try:
-            return [tuple(alphabet.encode(phrase))]
+            return [tuple(alphabet.encode(fold_case(phrase, alphabet) if alphabet.level == "characters" else phrase))]
         except InputError as error:
             raise InputError(f"hotword {phrase!r}: {error}") from None
     ways: list[tuple[int, ...]] = [()]
     for word in phrase.split():
-        found = next((spell[w] for w in (word, word.upper(), word.lower()) if w in spell), None)
-        if found is None:
-            raise InputError(f"hotword {phrase!r}: {word!r} is not in the lexicon")
-        ways = [way + tuple(alphabet.encode(list(spelt))) for way in ways for spelt in found]
+        spelt = [spelling for spelling in spell[_find_word(phrase, word, spell)] if not alphabet.unknown(spelling)]
+        if not spelt:
+            raise InputError(f"hotword {phrase!r}: the alphabet cannot spell any pronunciation of {word!r}")
+        ways = [way + tuple(alphabet.encode(spelling)) for way in ways for spelling in spelt]
     return ways
+
+
+def find_words(phrases: Iterable[str], alphabet: Alphabet, spell: Mapping[str, Sequence[tuple[str, ...]]] | None = None) -> tuple[str, ...]:
+    """The words of some phrases, as a decoder with such an alphabet and such pronunciations writes them, each once.
+
+    Raises:
+        InputError: a word has no pronunciation.
+    """
+    if alphabet.level == "characters":
+        return tuple(dict.fromkeys(word for phrase in phrases for word in fold_case(phrase, alphabet).split()))
+    return tuple(dict.fromkeys(_find_word(phrase, word, spell) for phrase in phrases for word in phrase.split())) if spell is not None else ()
+
+
+def fold_case(text: str, alphabet: Alphabet) -> str:
+    """A text with single spaces, its characters in lower or upper case where the alphabet has them in that case only."""
+    symbols = frozenset(alphabet.symbols)
+
+    def fold(character: str) -> str:
+        return next((form for form in (character, character.lower(), character.upper()) if symbols.issuperset(form)), character)
+
+    return "".join(map(fold, unicodedata.normalize("NFC", " ".join(text.split()))))
+
+
+def _find_word(phrase: str, word: str, spell: Mapping[str, Sequence[tuple[str, ...]]]) -> str:
+    """The word as the lexicon has it."""
+    found = next((form for form in (word, word.upper(), word.lower()) if form in spell), None)
+    if found is None:
+        raise InputError(f"hotword {phrase!r}: {word!r} is not in the lexicon; add a line with its pronunciation")
+    return found

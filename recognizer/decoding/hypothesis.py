@@ -23,6 +23,7 @@ class Hypothesis:
         bonus: what words, tokens, unknown words and hotwords added.
         words: words by a lexicon or word model, in order; empty where the decoder knows none.
         spans: for each of ``words`` its first label and the one after its last, as positions in ``labels``.
+        segments: of the best hypothesis of a long recording those that it was joined from, in order; else empty.
     """
 
     labels: tuple[int, ...]
@@ -33,6 +34,20 @@ class Hypothesis:
     bonus: float = 0.0
     words: tuple[str, ...] = ()
     spans: tuple[tuple[int, int], ...] = ()
+    segments: tuple[Segment, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """What was read from one segment of a long recording.
+
+    Attributes:
+        place: where its labels begin among those of the whole.
+        hypotheses: its N-best list, best first; frames are counted from its own first.
+    """
+
+    place: int
+    hypotheses: tuple[Hypothesis, ...]
 
 
 def check_log_probs(log_probs: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 
 from recognizer.errors import InputError
 from recognizer.text.alphabet import SPACE, Alphabet
-from recognizer.text.lexicon import load_lexicon, read_lines
+from recognizer.text.lexicon import load_lexicon, read_lines, without_numbers
 
 Spellings = Mapping[str, Sequence[tuple[str, ...]]]
 
@@ -28,7 +28,7 @@ class LexiconTrie:
         word_first: (N + 1,) int32, words that end at node n are ``word_first[n]`` .. ``word_first[n + 1]`` of ``word``.
         word: int32, indices into ``words``.
         parent: (N,) int32; a parent has a lower number than its children.
-        unspelt: words left out since the alphabet cannot spell them.
+        unspelt: words left out since they have no spelling, or none that the alphabet has the symbols for.
     """
 
     words: tuple[str, ...]
@@ -150,7 +150,7 @@ def load_spellings(path: str | Path, alphabet: Alphabet) -> Spellings:
     """Read a lexicon for an alphabet.
 
     For units a line is a word and its phones (:func:`~recognizer.text.lexicon.load_lexicon`). For characters a line is a word,
-    spelt as it stands, or a word and its characters apart (``don't  d o n t``).
+    spelt as it stands, or a word and its characters apart (``don't  d o n t``); probabilities before them are passed over there, too.
 
     Raises:
         InputError: unreadable or empty.
@@ -158,13 +158,11 @@ def load_spellings(path: str | Path, alphabet: Alphabet) -> Spellings:
     if alphabet.level == "units":
         return load_lexicon(path, bare=all(symbol.isalpha() for symbol in alphabet.symbols))
     spellings: dict[str, list[tuple[str, ...]]] = {}
-    for line in read_lines(path):
-        word, *symbols = line.split() or [""]
-        if word:
-            way = tuple(" " if s == SPACE else s for s in symbols) or tuple(word)
-            known = spellings.setdefault(word, [])
-            if way not in known:
-                known.append(way)
+    for _, word, symbols in without_numbers(read_lines(path)):
+        way = tuple(" " if s == SPACE else s for s in symbols) or tuple(word)
+        known = spellings.setdefault(word, [])
+        if way not in known:
+            known.append(way)
     if not spellings:
         raise InputError(f"{path}: holds no words")
     return spellings

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 import editdistance
 import numpy as np
-from numba import njit
 
 from recognizer.text.alphabet import split
+from recognizer.utils.compiling import compiled
 
 
 def characters(text: str) -> list[str]:
@@ -124,7 +124,7 @@ def error_rate(pairs: Iterable[tuple[Sequence[Hashable], Sequence[Hashable]]]) -
     return errors / tokens if tokens else None
 
 
-@njit(cache=True)
+@compiled
 def _find_steps(
     reference: np.ndarray, hypothesis: np.ndarray, free: np.ndarray, match: int, substitution: int, insertion: int, deletion: int, omission: int
 ) -> np.ndarray:

@@ -125,7 +125,7 @@ def inspect(
             reaches = {share: reach(norms, center, share) / network.stride for share in REACH_SHARES}
     return Inspection(
         name=str(source),
-        text=recognizer.alphabet.decode(labels),
+        text=("" if recognizer.alphabet.level == "characters" else " ").join(recognizer.spell(labels)),
         modality=recognizer.config.modality,
         content=inputs[0, : int(lengths)].numpy(),
         features=None if is_picture else blocks[:, 0],

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recognizer.config import Modality
-from recognizer.errors import ConfigError, InputError
+from recognizer.errors import ConfigError
+from recognizer.utils.files import new_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def draw_inspection(found: Inspection, path: Path) -> None:
 
     Raises:
         ConfigError: matplotlib is not installed.
-        InputError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     require_matplotlib()
     from matplotlib import rc_context
@@ -56,7 +57,6 @@ def draw_inspection(found: Inspection, path: Path) -> None:
 
     kind = path.suffix.lower().lstrip(".")
     dates: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same picture is the same file
-    unfinished = path.with_name(path.name + ".partial")
     with rc_context({"font.size": 9, "svg.hashsalt": "recognizer", "axes.titlesize": 9, "axes.linewidth": 0.6}):
         width = min(max(MIN_WIDTH, SYMBOL_WIDTH * sum(max(1, len(token.symbol)) for token in found.tokens)), MAX_WIDTH)
         rows = _list_rows(found, width)
@@ -77,12 +77,8 @@ def draw_inspection(found: Inspection, path: Path) -> None:
         shared.set_xlim(found.positions(0.0), min(found.frame_times.end, float(found.positions(len(found.posteriors)))))
         shared.set_xlabel(AXES[found.modality])
         figure.suptitle(f"{Path(found.name).name}\n{found.text}", fontsize=11, parse_math=False, wrap=True)
-        try:
-            figure.savefig(unfinished, format=kind, dpi=DPI, metadata=dates.get(kind))
-            unfinished.replace(path)
-        except OSError as error:
-            unfinished.unlink(missing_ok=True)
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+        with new_file(path) as partial_path:
+            figure.savefig(partial_path, format=kind, dpi=DPI, metadata=dates.get(kind))
 
 
 def _list_rows(found: Inspection, width: float) -> list[Row]:

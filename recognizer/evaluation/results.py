@@ -14,6 +14,7 @@ from recognizer.evaluation.metrics import PLAIN, ScoredItem, render_scores
 from recognizer.evaluation.protocols import Protocol
 from recognizer.text.alphabet import Level
 from recognizer.utils.files import write_texts
+from recognizer.utils.reading import parse_json
 
 if TYPE_CHECKING:
     from recognizer.evaluation.evaluate import Evaluation
@@ -42,6 +43,8 @@ class SavedResults:
 def save_results(folder: str | Path, record: dict[str, Any], evaluation: Evaluation, protocol: Protocol | None = None) -> None:
     """Write ``scores.json``, ``summary.txt``, ``hypotheses.jsonl``, ``ref.trn`` and ``hyp.trn``; no file is ever half-written.
 
+    They replace older ones together: where writing was cut short some are missing, and :func:`load_results` refuses the folder.
+
     Args:
         folder: must exist.
         record: the scores and where they came from, for ``scores.json``.
@@ -49,7 +52,8 @@ def save_results(folder: str | Path, record: dict[str, Any], evaluation: Evaluat
         protocol: by which it was scored.
 
     Raises:
-        InputError: a file cannot be written, or two items could not be told apart in the ``.trn`` files.
+        OutputError: a file cannot be written.
+        InputError: two items could not be told apart in the ``.trn`` files.
     """
     lines = []
     for item, transcript in zip(evaluation.items, evaluation.transcripts, strict=True):
@@ -92,7 +96,8 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no such file; write it with `recognizer evaluate MODEL MANIFEST -o {path.parent}`") from None
+        advice = f"write it with `recognizer evaluate MODEL MANIFEST -o {path.parent}`, again if that was cut short"
+        raise InputError(f"{path}: no such file; {advice}") from None
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     except OSError as error:
@@ -101,9 +106,9 @@ def _read(path: Path) -> str:
 
 def _parse_object(text: str, place: str) -> dict[str, Any]:
     try:
-        record = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ManifestError(f"{place}: not JSON: {error.msg} at column {error.colno}") from None
+        record = parse_json(text, place)
+    except InputError as error:
+        raise ManifestError(str(error)) from None
     if not isinstance(record, dict):
         raise ManifestError(f"{place}: expected a JSON object")
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
@@ -113,6 +114,14 @@ def save_text(text: str, path: Path) -> Path:
 def entry_text(entry: Word | Token) -> str:
     """What a word or a token spells."""
     return entry.text if isinstance(entry, Word) else entry.symbol
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    """Text that XML 1.0 can hold: control characters and half surrogates, which it knows no escapes for, become U+FFFD."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
-from recognizer.formats.base import Writer, printable
+from recognizer.formats.base import Writer, printable, xml_text
 from recognizer.image.io import image_size
 from recognizer.types import Transcript, Word
 
@@ -41,14 +41,15 @@ class Alto(Writer):
         element = ElementTree.SubElement(ElementTree.SubElement(root, "Layout"), "Page", {"ID": "page", "PHYSICAL_IMG_NR": "1", **size})
         for tag, identity in (("PrintSpace", {}), ("TextBlock", {"ID": "block"}), ("TextLine", {"ID": "line"})):
             element = ElementTree.SubElement(element, tag, {**identity, "HPOS": "0", "VPOS": "0", **size})
-        before: int | None = None
+        before: tuple[int, int] | None = None
         for n, (word, left, right) in enumerate(_place_words(words, width), start=1):
             if before is not None:
-                ElementTree.SubElement(element, "SP", {"HPOS": str(before), "VPOS": "0", "WIDTH": str(max(0, left - before))})
+                begin, end = (right, before[0]) if right <= before[0] else (before[1], left)  # from right to left, or from left to right
+                ElementTree.SubElement(element, "SP", {"HPOS": str(begin), "VPOS": "0", "WIDTH": str(max(0, end - begin))})
             place = {"HPOS": str(left), "VPOS": "0", "WIDTH": str(right - left), "HEIGHT": str(height)}
             confidence = {} if word.confidence is None else {"WC": f"{word.confidence:.4f}"}
             ElementTree.SubElement(element, "String", {"ID": f"word_{n}", **place, **confidence, "CONTENT": word.text})
-            before = right
+            before = left, right
         return _serialize(root)
 
 
@@ -94,5 +95,8 @@ def _corners(left: int, right: int, height: int) -> str:
 
 
 def _serialize(root: ElementTree.Element) -> str:
+    for element in root.iter():
+        element.text = element.text and xml_text(element.text)
+        element.attrib = {name: xml_text(value) for name, value in element.attrib.items()}
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from recognizer.formats.base import Writer
+from recognizer.formats.base import Writer, xml_text
 from recognizer.types import Transcript, Word
 
 MAX_LINE_LENGTH = 42  # characters, as most broadcasters have it
@@ -69,7 +69,7 @@ def cut_cues(words: Sequence[Word], seconds: float | None = None) -> list[Cue]:
     for n, line in enumerate(lines):
         limit = lines[n + 1][0].start if n + 1 < len(lines) else (seconds if seconds is not None else float("inf"))
         start, end_time = line[0].start, line[-1].end
-        cues.append(Cue(start, max(end_time, min(start + MIN_SECONDS, limit)), " ".join(word.text for word in line)))
+        cues.append(Cue(start, max(end_time, min(start + MIN_SECONDS, limit)), " ".join(xml_text(word.text) for word in line)))
     return cues
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 from PIL import Image
 from scipy import ndimage
@@ -12,6 +11,7 @@ from scipy import ndimage
 from recognizer.config import LineAugment
 from recognizer.image.contrast import INK_LEVEL
 from recognizer.image.normalize import scale_height
+from recognizer.utils.compiling import compiled
 
 # Ranges that the settings do not give
 THICKNESS_PASSES = (-0.4, 1.2)  # of a 3 x 3 cross; negative is erosion; the broken part is blended in
@@ -129,7 +129,7 @@ def _smooth_field(height: int, width: int, cell: float, amplitude: float, rng: n
     return np.clip(np.asarray(fine), -amplitude, amplitude)
 
 
-@numba.njit(cache=True)
+@compiled
 def _resample(line, new_width, across, along, slant, turn, first_row, field_x, field_y):  # type: ignore[no-untyped-def]
     """Look every output pixel up in ``line``, bilinearly; what lies outside is paper. Ours, as Pillow takes no field of displacements."""
     height, width = line.shape

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from recognizer.errors import InputError
 
@@ -19,24 +19,34 @@ IMAGE_SUFFIXES: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".tif", ".t
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")
 EXIF_ORIENTATION = 0x0112  # tag
 SIDEWAYS = (5, 6, 7, 8)  # values of that tag that swap width and height
+UPRIGHT = {  # by value of that tag, what turns the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+REDUCED_PAGE = 0x00FE  # TIFF tag; its lowest bit marks a smaller copy of another page
+MAX_PIXELS = 300_000_000  # of a picture: a page of A3 at 1,000 dpi has 193 million
+STRIP_PIXELS = 4_000_000  # brought to gray at a time, so that a large color picture is not held several times over
+MAX_PAGES = 100  # counted of a file before "more than"
+
+if Image.MAX_IMAGE_PIXELS is not None:  # Pillow's own limit against decompression bombs is below what scanners of newspapers write
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
 
 
 def load_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read the first page of an image file as gray, uint8 (H, W), turned upright as its EXIF data say.
+    """Read an image file as gray, uint8 (H, W), turned upright as its EXIF data say.
 
     Transparent parts count as white paper. Colors become gray by ITU-R 601 luma. More than 8 bits a sample
     are scaled down from the smallest of 8, 12, 16 or 32 bits that holds the largest value; so are floating-point
     samples, unless none is above 1.
 
     Raises:
-        InputError: the file is missing, empty, not an image, cut short, or too large to be a line or page
-            (Pillow's limit against decompression bombs, 89 million pixels).
+        InputError: the file is missing, empty, not an image, cut short, holds several pages, or more than ``MAX_PIXELS``.
     """
     with _open(path) as image:
-        gray = np.array(_to_gray(ImageOps.exif_transpose(image)), dtype=np.uint8)
-        if gray.size == 0:
-            raise ValueError("the image has no pixels")
-        return gray
+        image.load()
+        gray = _to_gray(image)
+        turn = UPRIGHT.get(image.getexif().get(EXIF_ORIENTATION, 1))
+        return gray if turn is None else np.array(Image.fromarray(gray).transpose(turn))
 
 
 def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -58,14 +68,17 @@ def _open(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
             # Given a name, Pillow maps uncompressed TIFF into memory, and garbles those stored sideways (13.0).
             with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+                _check_size(path, *image.size)
+                _check_pages(path, image)
                 yield image
+    except InputError:
+        raise
     except UnidentifiedImageError:
         raise InputError(f"{path}: not a readable image (png, jpg, tiff, webp or bmp)") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise InputError(f"{path}: more than {Image.MAX_IMAGE_PIXELS} pixels; cut it into pages or lines") from None
+    except Image.DecompressionBombError:
+        raise InputError(f"{path}: more than {MAX_PIXELS:,} pixels; cut it into pages or lines") from None
     except Exception as error:  # decoders of damaged files raise whatever the bytes lead them to
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: the image cannot be read ({reason})") from None
@@ -83,9 +96,51 @@ def _check_readable(path: Path) -> None:
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _to_gray(image: Image.Image) -> Image.Image:
+def _check_size(path: str | os.PathLike[str], width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{path}: {width} x {height} pixels, more than {MAX_PIXELS:,}; cut it into pages or lines")
+    if width * height == 0:
+        raise InputError(f"{path}: the image has no pixels")
+
+
+def _check_pages(path: str | os.PathLike[str], image: Image.Image) -> None:
+    """Refuse several pages or frames in one file: all but the first would be lost.
+
+    Smaller copies within a TIFF file are no pages; nor are the further pictures of a JPEG file, by which a phone
+    describes depth and brightness.
+    """
+    pages = 1
+    if image.format == "TIFF":
+        for page in range(1, MAX_PAGES + 1):
+            try:
+                image.seek(page)
+            except EOFError:
+                break
+            pages += not int(image.tag_v2.get(REDUCED_PAGE, 0)) & 1  # type: ignore[attr-defined]
+        image.seek(0)
+    elif image.format in ("PNG", "WEBP"):
+        pages = getattr(image, "n_frames", 1)
+    if pages > 1:
+        raise InputError(f"{path}: holds {f'more than {MAX_PAGES}' if pages > MAX_PAGES else pages} pages; save each as a file of its own")
+
+
+def _to_gray(image: Image.Image) -> np.ndarray:
+    """Gray of a picture that was read, uint8 (H, W), strip by strip."""
+    width, height = image.size
+    rows = max(1, STRIP_PIXELS // width)
+    strips = [(top, min(height, top + rows)) for top in range(0, height, rows)]
+    gray = np.empty((height, width), dtype=np.uint8)
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_scale_samples(np.asarray(image if image.mode == "F" else image.convert("I"))))
+        low, full = _find_range((_read_samples(image, *strip) for strip in strips), floating=image.mode == "F")
+        for top, bottom in strips:
+            gray[top:bottom] = np.rint((_read_samples(image, top, bottom) - low) * (255 / full))
+    else:
+        for top, bottom in strips:
+            gray[top:bottom] = np.asarray(_strip_to_gray(image.crop((0, top, width, bottom))))
+    return gray
+
+
+def _strip_to_gray(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         paper = Image.new("RGBA", layer.size, (255, 255, 255, 255))
@@ -93,13 +148,16 @@ def _to_gray(image: Image.Image) -> Image.Image:
     return image.convert("L") if image.mode in ("1", "L") else image.convert("RGB").convert("L")
 
 
-def _scale_samples(samples: np.ndarray) -> np.ndarray:
-    """Bring samples of more than 8 bits, or floating-point ones, to uint8."""
-    values = np.nan_to_num(samples.astype(np.float64))
-    values -= min(values.min(), 0.0)
-    high = values.max()
-    fulls = [2**bits - 1 for bits in (8, 12, 16, 32)]
-    if samples.dtype.kind == "f":
-        fulls.insert(0, 1)
-    full = next((full for full in fulls if high <= full), high)
-    return np.rint(values * (255 / full)).astype(np.uint8)
+def _read_samples(image: Image.Image, top: int, bottom: int) -> np.ndarray:
+    """Samples of more than 8 bits, or floating-point ones, of some rows: float64."""
+    strip = image.crop((0, top, image.width, bottom))
+    return np.nan_to_num(np.asarray(strip if strip.mode == "F" else strip.convert("I"))).astype(np.float64)
+
+
+def _find_range(strips: Iterable[np.ndarray], floating: bool) -> tuple[float, float]:
+    """What becomes 0, and by how much more becomes 255."""
+    ends = [(strip.min(), strip.max()) for strip in strips]
+    low = min(0.0, float(min(first for first, _ in ends)))
+    high = float(max(last for _, last in ends)) - low
+    fulls = [*([1] if floating else []), *(2**bits - 1 for bits in (8, 12, 16, 32))]
+    return low, next((full for full in fulls if high <= full), high)

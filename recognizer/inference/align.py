@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from recognizer.data.manifest import Item, target
+from recognizer.data.manifest import Item, target_in_frames
 from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.confidence import peaks, word_peaks
 from recognizer.decoding.timing import split_words, time_tokens, time_words
 from recognizer.errors import InputError
+from recognizer.inference.reading_order import order_tokens
 from recognizer.inference.recognizer import Recognizer
 from recognizer.inference.runner import Emission
 from recognizer.types import Transcript
@@ -46,7 +47,7 @@ def align(recognizer: Recognizer, items: Sequence[Item]) -> Iterator[Aligned]:
 
 def _encode(recognizer: Recognizer, item: Item) -> list[int] | str:
     """The labels of an item's transcript, or why there are none."""
-    text = target(item, recognizer.config.text)
+    text = target_in_frames(item, recognizer.config.text, recognizer.config.features)
     if text is None:
         return f"has no transcript {recognizer.config.text.level!r}"
     try:
@@ -62,13 +63,17 @@ def _align(recognizer: Recognizer, emission: Emission, labels: list[int]) -> Tra
     symbols, peak = recognizer.alphabet.spell(labels), peaks(emission.log_probs, alignment)
     tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.frame_times, peak.tolist())
     spans = split_words(symbols) if recognizer.alphabet.level == "characters" else []
+    words = time_words(tokens, spans, emission.frame_times, confidences=word_peaks(peak, spans).tolist())
+    if recognizer.config.visual_order:
+        tokens, words = order_tokens(tokens, words, spans, emission.frame_times)
+    read = [token.symbol for token in tokens]
     return Transcript(
         emission.source,
-        recognizer.alphabet.decode(labels),
-        tuple(symbols),
+        ("" if recognizer.alphabet.level == "characters" else " ").join(read),
+        tuple(read),
         alignment.score,
         seconds=emission.seconds,
         width=emission.width,
         tokens=tokens,
-        words=time_words(tokens, spans, emission.frame_times, confidences=word_peaks(peak, spans).tolist()),
+        words=words,
     )

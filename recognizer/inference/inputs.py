@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from recognizer.audio.io import AUDIO_SUFFIXES, audio_seconds, check_samples, load_audio
+from recognizer.audio.io import AUDIO_SUFFIXES, Channel, audio_seconds, check_samples, is_pipe, load_audio
 from recognizer.audio.stream import Window, cut_windows, stream_audio
 from recognizer.config import AudioFeatures, Features, Modality, StrokeFeatures
 from recognizer.data.loading import is_empty
@@ -100,10 +100,14 @@ class InputLoader:
         features: what its network takes.
         max_frames: longest line or pen trace, in columns or points.
         step: samples of a recording that one frame of log-probs stands for; windows begin and end at its multiples.
+
+    Attributes:
+        channel: which channel of a recording to take; see :func:`~recognizer.audio.io.load_audio`.
     """
 
     def __init__(self, features: Features, max_frames: int, step: int = 1) -> None:
         self.features, self.max_frames, self.step = features, max_frames, step
+        self.channel: Channel = "auto"
 
     def load(self, number: int, source: Source, sample_rate: int | None = None) -> LoadedInput:
         """Read the input of this number, all of it unless it is a long recording.
@@ -156,10 +160,10 @@ class InputLoader:
             if len(samples) <= WINDOW_SECONDS * rate:
                 return samples
             blocks = iter([samples])
-        elif audio_seconds(source) <= WINDOW_SECONDS:
-            return load_audio(source, rate)
+        elif not is_pipe(source) and audio_seconds(source) <= WINDOW_SECONDS:
+            return load_audio(source, rate, 0.0, None, self.channel)
         else:
-            blocks = stream_audio(source, rate)
+            blocks = stream_audio(source, rate, self.channel)
         inside, context = (round(seconds * rate / self.step) * self.step for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS))
         return cut_windows(blocks, inside, context)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,10 @@ from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import time_tokens, time_words
 from recognizer.errors import BundleError, ConfigError, InputError, RecognizerError
 from recognizer.inference.inputs import Source, describe_failure
+from recognizer.inference.reading_order import order_symbols, order_tokens
 from recognizer.inference.runner import BatchRunner, Emission
 from recognizer.models.network import Network
+from recognizer.text.bidi import to_visual
 from recognizer.types import Alternative, Token, Transcript, Word
 from recognizer.utils.device import choose_device, prepare_host
 
@@ -62,6 +64,8 @@ class Recognizer:
         second = load_partner(self.decoding, bundle)
         self.bundles = (bundle,) if second is None else (bundle, second)
         alphabet = None if second is None else second.alphabet
+        if hotwords and bundle.config.visual_order:
+            hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
         self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet)
         networks = [_load_network(each, self.device) for each in self.bundles]
         self.network = networks[0]
@@ -143,7 +147,12 @@ class Recognizer:
         """What a hypothesis says: the words of a lexicon where the symbols are units, else the symbols."""
         if hypothesis.words and self.alphabet.level == "units":
             return " ".join(hypothesis.words)
-        return self.alphabet.decode(hypothesis.labels)
+        return ("" if self.alphabet.level == "characters" else " ").join(self.spell(hypothesis.labels))
+
+    def spell(self, labels: Sequence[int]) -> list[str]:
+        """The symbols of labels, in the order in which they are read."""
+        symbols = self.alphabet.spell(labels)
+        return order_symbols(symbols) if self.config.visual_order else symbols
 
     def _transcript(self, emission: Emission, decoded: list[Hypothesis] | Exception, n_best: int, times: bool) -> Transcript:
         try:
@@ -158,7 +167,7 @@ class Recognizer:
         return Transcript(
             emission.source,
             self.text(best),
-            tuple(self.alphabet.spell(best.labels)),
+            tuple(self.spell(best.labels)),
             best.score,
             best.acoustic,
             best.language,
@@ -173,21 +182,20 @@ class Recognizer:
     def _time(self, emission: Emission, hypotheses: list[Hypothesis]) -> tuple[tuple[Token, ...], tuple[Word, ...]]:
         """Tokens and words where Viterbi alignment puts them; the search's own frames keep it within bounds."""
         from recognizer.decoding.alignment import viterbi_align
-        from recognizer.decoding.confidence import confidence, find_words, peaks, word_peaks
+        from recognizer.decoding.confidence import combine, find_words, label_posteriors, peaks, word_peaks, word_posteriors
 
         assert emission.log_probs is not None and emission.frame_times is not None
         best = hypotheses[0]
         alignment = viterbi_align(emission.log_probs, best.labels, np.maximum.accumulate(np.array(best.frames, np.int64)))
         calibration = self.decoding.calibration
         peak = peaks(emission.log_probs, alignment)
-        confidences = confidence([(h.labels, h.score) for h in hypotheses], peak, calibration.tokens if calibration else None)
-        spoken = [find_words(self.alphabet, h) for h in hypotheses]
-        texts, spans = spoken[0]
-        scored = [(words, h.score) for (words, _), h in zip(spoken, hypotheses, strict=True)]
-        by_word = confidence(scored, word_peaks(peak, spans), calibration.words if calibration else None)
+        confidences = combine(label_posteriors(hypotheses), peak, calibration.tokens if calibration else None)
+        texts, spans = find_words(self.alphabet, best)
+        by_word = combine(word_posteriors(self.alphabet, hypotheses), word_peaks(peak, spans), calibration.words if calibration else None)
         symbols = self.alphabet.spell(best.labels)
         tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.frame_times, confidences.tolist())
-        return tokens, time_words(tokens, spans, emission.frame_times, texts, by_word.tolist())
+        words = time_words(tokens, spans, emission.frame_times, texts, by_word.tolist())
+        return order_tokens(tokens, words, spans, emission.frame_times) if self.config.visual_order else (tokens, words)
 
 
 def load_partner(config: DecoderConfig, bundle: Bundle) -> Bundle | None:

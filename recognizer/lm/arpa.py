@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,9 @@ import numpy as np
 
 from recognizer.errors import InputError
 from recognizer.lm.ngram import END, LOG_ZERO, SPECIAL, START, UNKNOWN, Level, NgramModel
-from recognizer.lm.text import open_text
 from recognizer.lm.trie import Trie, build_model, list_ngrams
 from recognizer.text.alphabet import SPACE
+from recognizer.utils.reading import open_text
 
 LN10 = math.log(10)
 UNSEEN = -100 * LN10  # natural log of <unk> where the file has none, as in KenLM
@@ -129,7 +130,7 @@ class _Reader:
         counts: list[int] = []
         while self._line.startswith("ngram "):
             order, _, count = self._line[6:].partition("=")
-            if order.strip() != str(len(counts) + 1) or not count.strip().isdecimal():
+            if order.strip() != str(len(counts) + 1) or not re.fullmatch(r"\s*\d{1,18}\s*", count):
                 raise self._fail(f"'ngram {len(counts) + 1}=COUNT'")
             counts.append(int(count))
             self._advance()

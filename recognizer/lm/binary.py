@@ -4,13 +4,13 @@ A binary file is ``MAGIC``, the length of the header (8 bytes, little-endian), t
 line feed after each) and the arrays of the model. In the plain format each array lies at an offset, counted from the end of the
 header, so that it can be mapped. In the compact one all is compressed: logarithms in half precision and only what the rest does not
 follow from. Numbers are then laid out byte by byte, the lowest bytes of all of them first: the highest are much alike and compress well.
+The header holds the SHA-256 of header and data, taken with zeros in its place; files of older versions lack it.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import math
 import os
 import zlib
 from itertools import accumulate
@@ -22,14 +22,18 @@ import numpy as np
 from recognizer import __version__
 from recognizer.errors import InputError
 from recognizer.lm.arpa import load_arpa, write_arpa
-from recognizer.lm.ngram import LOG_ZERO, SPECIAL, NgramModel
-from recognizer.lm.text import GZIP
+from recognizer.lm.check import DIGEST, SMALL, UNSET, compute_digest, fits, has_disorder, has_faults, remember_checked, split_blocks, was_checked
+from recognizer.lm.ngram import LOG_ZERO, NgramModel
 from recognizer.lm.trie import leading_arcs, link
+from recognizer.utils.files import new_file, open_folder
+from recognizer.utils.reading import GZIP
 
 MAGIC = b"\x89recognizer-ngram\n"  # not UTF-8, so that no text begins like this
 PLAIN, COMPACT = 1, 2  # formats; a higher number is for what older code could not read
 ALIGNMENT = 64  # bytes
 DTYPES = {"first": "<i8", "symbol": "<i4", "log_prob": "<f4", "target": "<i4", "backoff": "<f4", "fallback": "<i4"}
+MAX_HEADER = 1 << 20  # bytes
+MAX_RATIO = 100  # how many times larger than the file what a compact one unpacks to may be, or else SMALL
 MAX_HALF = 65504.0  # the largest number in half precision
 
 
@@ -83,26 +87,18 @@ def save_ngram(model: NgramModel, path: str | Path, compact: bool = False) -> No
         compact: for the binary form: a quarter as large, with logarithms in half precision, and read at once when it is opened.
 
     Raises:
-        InputError: it cannot be written.
+        OutputError: it cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            if path.name.endswith((".arpa", ".arpa.gz")):
-                opener = gzip.open if path.suffix == ".gz" else open
-                with cast(TextIO, opener(partial, "wt", encoding="utf-8")) as text:
-                    write_arpa(model, text)
-            else:
-                with partial.open("wb") as file:
-                    _write(model, file, compact)
-            partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    open_folder(path.parent)
+    with new_file(path) as partial:
+        if path.name.endswith((".arpa", ".arpa.gz")):
+            opener = gzip.open if path.suffix == ".gz" else open
+            with cast(TextIO, opener(partial, "wt", encoding="utf-8", newline="\n")) as text:
+                write_arpa(model, text)
+        else:
+            with partial.open("wb") as file:
+                _write(model, file, compact)
 
 
 def _write(model: NgramModel, file: BinaryIO, compact: bool) -> None:
@@ -120,9 +116,11 @@ def _write(model: NgramModel, file: BinaryIO, compact: bool) -> None:
         **entries,
         "symbol_bytes": len(symbols),
         "bytes": sum(map(len, chunks)),
+        DIGEST: UNSET,
     }
     text = json.dumps(header).encode()
     text += b" " * (-(len(MAGIC) + 8 + len(text)) % ALIGNMENT)
+    text = text.replace(UNSET.encode(), compute_digest(text, chunks).encode())
     file.write(MAGIC + len(text).to_bytes(8, "little") + text)
     for chunk in chunks:
         file.write(chunk)
@@ -132,10 +130,11 @@ def _open(path: Path, file: BinaryIO) -> NgramModel:
     damaged = InputError(f"{path}: is damaged or cut short; make the language model again or copy it anew")
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
-    if length > size:
+    if length > min(size, MAX_HEADER):
         raise damaged
     try:
-        header = json.loads(file.read(length))
+        text = file.read(length)
+        header = json.loads(text)
         version = int(header["format"])
         if version > COMPACT:
             made = header.get("recognizer", "unknown")
@@ -143,30 +142,29 @@ def _open(path: Path, file: BinaryIO) -> NgramModel:
         base = len(MAGIC) + 8 + length
         if size != base + header["bytes"]:
             raise damaged
-        symbols, arrays = _unpack(header, file.read()) if version == COMPACT else _map(path, file, header, base)
+        data: Any = file.read() if version == COMPACT else np.memmap(path, dtype=np.uint8, mode="r")[base:]
+        symbols, arrays = _unpack(header, data) if version == COMPACT else _map(data, header)
         names = tuple(symbols.decode().split("\n")[:-1])
         model = NgramModel(order=header["order"], level=header["level"], symbols=names, start=header["start"], **arrays)
-        if not _fits(model, header["vocabulary"]):
+        if not fits(model, header["vocabulary"]):
             raise damaged
-    except (KeyError, TypeError, ValueError):
+        large = version == PLAIN and size > SMALL  # what is compact is read as a whole anyway
+        if not (large and was_checked(path)):
+            if not _has_digest(text, header, data) or has_faults(model):
+                raise damaged
+            if large:
+                remember_checked(path)
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError):
         raise damaged from None
     return model
 
 
-def _fits(model: NgramModel, vocabulary: int) -> bool:
-    """Whether lengths and corners agree; looking at every number would read the whole file."""
-    states, arcs = len(model.backoff), len(model.symbol)
-    return (
-        len(model.symbols) == vocabulary
-        and model.symbols[:3] == SPECIAL
-        and model.level in ("characters", "words")
-        and isinstance(model.order, int)
-        and len(model.first) == states + 1
-        and len(model.fallback) == states > model.start >= 0
-        and len(model.log_prob) == len(model.target) == arcs
-        and (int(model.first[0]), int(model.first[1]), int(model.first[-1])) == (0, vocabulary, arcs)
-        and math.isfinite(float(model.log_prob[0]))
-    )
+def _has_digest(text: bytes, header: dict[str, Any], data: Any) -> bool:
+    """Whether header and data are those that the digest was made of; files of old have none."""
+    if DIGEST not in header:
+        return True
+    digest = header[DIGEST]
+    return isinstance(digest, str) and compute_digest(text.replace(digest.encode(), UNSET.encode()), split_blocks(data)) == digest
 
 
 def _lay_out(model: NgramModel, symbols: bytes) -> tuple[dict[str, Any], list[Any]]:
@@ -181,16 +179,20 @@ def _lay_out(model: NgramModel, symbols: bytes) -> tuple[dict[str, Any], list[An
     return {"lengths": {name: len(each) for name, each in arrays.items()}, "offsets": offsets}, chunks
 
 
-def _map(path: Path, file: BinaryIO, header: dict[str, Any], base: int) -> tuple[bytes, dict[str, np.ndarray]]:
-    """The symbols, which are read, and the arrays, which are mapped."""
-    file.seek(base + header["offsets"]["symbols"])
-    symbols = file.read(header["symbol_bytes"])
-    whole = np.memmap(path, dtype=np.uint8, mode="r")
-    arrays: dict[str, np.ndarray] = {}
-    for name, dtype in DTYPES.items():
-        begin = base + header["offsets"][name]
-        arrays[name] = np.asarray(whole[begin : begin + header["lengths"][name] * np.dtype(dtype).itemsize]).view(dtype)
-    return symbols, arrays
+def _map(data: np.ndarray, header: dict[str, Any]) -> tuple[bytes, dict[str, np.ndarray]]:
+    """The symbols, which are read, and the arrays, which are mapped, out of what follows the header.
+
+    Raises:
+        KeyError, TypeError, ValueError: the header lacks something or names places outside the file.
+    """
+    places = {name: (header["offsets"][name], header["lengths"][name] * np.dtype(dtype).itemsize) for name, dtype in DTYPES.items()}
+    places["symbols"] = header["offsets"]["symbols"], header["symbol_bytes"]
+    if not all(begin >= 0 and size >= 0 and begin + size <= len(data) for begin, size in places.values()):
+        raise ValueError
+    if any(begin % ALIGNMENT for begin, _ in places.values()):
+        raise ValueError
+    found = {name: np.asarray(data[begin : begin + size]) for name, (begin, size) in places.items()}
+    return found.pop("symbols").tobytes(), {name: each.view(DTYPES[name]) for name, each in found.items()}
 
 
 def _pack(model: NgramModel, symbols: bytes) -> tuple[dict[str, Any], list[bytes]]:
@@ -228,6 +230,8 @@ def _unpack(header: dict[str, Any], packed: bytes) -> tuple[bytes, dict[str, np.
     if min(vocabulary, states) < 1 or min(lengths) < 0 or not set(widths) <= {1, 2, 3, 4}:
         raise ValueError
     sizes = [header["symbol_bytes"], *(length * width for length, width in zip(lengths, widths, strict=True))]
+    if min(sizes) < 0 or sum(sizes) > max(SMALL, MAX_RATIO * len(packed)):
+        raise ValueError
     data = _decompress(packed, sum(sizes))
     ends = list(accumulate(sizes))
     found = _CompactArrays(*(_read_numbers(data[begin:end], width) for begin, end, width in zip(ends, ends[1:], widths, strict=False)))
@@ -235,6 +239,8 @@ def _unpack(header: dict[str, Any], packed: bytes) -> tuple[bytes, dict[str, np.
     symbol = np.concatenate([np.arange(vocabulary, dtype=np.int32), found.symbol.astype(np.int32)])
     leads = np.unpackbits(found.leads.astype(np.uint8), count=arcs).astype(bool)
     if (first[1], first[-1], leads.sum()) != (vocabulary, arcs, states - 1) or not 0 <= symbol.min() <= symbol.max() < vocabulary:
+        raise ValueError
+    if has_disorder(first, symbol):  # what is looked up by halving below
         raise ValueError
     target, fallback = link(first, symbol, leads)
     log_prob, backoff = (each.astype("<u2").view("<f2").astype(np.float32) for each in (found.log_prob, found.backoff))

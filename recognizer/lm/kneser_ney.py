@@ -15,6 +15,7 @@ from recognizer.lm.counts import Table, count_ngrams
 from recognizer.lm.ngram import LOG_ZERO, START, Level, NgramModel, Sentence
 from recognizer.lm.text import Vocabulary
 from recognizer.lm.trie import Trie, build_model
+from recognizer.utils.files import named_failures
 
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)  # for counts of 1, 2, and 3 or more; those of lmplz --discount_fallback
 MEMORY = 1 << 30  # bytes
@@ -55,10 +56,11 @@ def estimate_ngram(
     Raises:
         ConfigError: ``order``, ``prune`` or ``vocabulary`` make no sense.
         InputError: no sentence has a symbol, or one has ``<s>`` or ``</s>`` as a word.
+        OutputError: there is no room for the temporary files.
     """
     thresholds = check_prune(prune, order)
     log = log or (lambda line: None)
-    with tempfile.TemporaryDirectory(prefix="recognizer-lm-", dir=folder) as name:
+    with tempfile.TemporaryDirectory(prefix="recognizer-lm-", dir=folder) as name, named_failures(name):
         text = Vocabulary(level)
         with (Path(name) / "tokens").open("w+b") as file:
             for ids in text.encode(sentences):

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from recognizer.utils.compiling import compiled
 
 Level = Literal["characters", "words"]
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -22,7 +23,7 @@ LOG_ZERO = -99 * math.log(10)  # natural log that stands for a probability of ze
 # The kernels have no signatures: memory-mapped arrays are read-only, which is another type to the compiler than arrays made in memory.
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def query(first, symbol, log_prob, target, backoff, fallback, state, id):  # type: ignore[no-untyped-def]
     """Natural log probability (float64) of a symbol in a state, and the state (int64) after it.
 
@@ -47,23 +48,23 @@ def query(first, symbol, log_prob, target, backoff, fallback, state, id):  # typ
     return total + np.float64(log_prob[id]), np.int64(target[id])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def query_many(first, symbol, log_prob, target, backoff, fallback, states, ids):  # type: ignore[no-untyped-def]
     """``query`` for pairs of states and ids, (N,) each: log probs (N,) float64 and states (N,) int64."""
     log_probs = np.empty(len(ids), np.float64)
     after = np.empty(len(ids), np.int64)
     for i in range(len(ids)):
-        log_probs[i], after[i] = query(first, symbol, log_prob, target, backoff, fallback, states[i], ids[i])
+        log_probs[i], after[i] = query(first, symbol, log_prob, target, backoff, fallback, np.int64(states[i]), np.int64(ids[i]))
     return log_probs, after
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def score_text(first, symbol, log_prob, target, backoff, fallback, start, ids):  # type: ignore[no-untyped-def]
     """Natural log probability of each token, (N,) float64; the token after ``</s>`` (id 2) begins a sentence in ``start``."""
     log_probs = np.empty(len(ids), np.float64)
     state = np.int64(start)
     for i in range(len(ids)):
-        log_probs[i], state = query(first, symbol, log_prob, target, backoff, fallback, state, ids[i])
+        log_probs[i], state = query(first, symbol, log_prob, target, backoff, fallback, state, np.int64(ids[i]))
         if ids[i] == 2:
             state = np.int64(start)
     return log_probs

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import re
 import sys
 import unicodedata
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 
@@ -22,9 +17,10 @@ from recognizer.config import TextConfig
 from recognizer.data.manifest import load_manifest
 from recognizer.errors import ConfigError, InputError
 from recognizer.lm.ngram import END, SPECIAL, START, UNKNOWN, Level, Sentence, split_sentence
+from recognizer.text.bidi import to_visual
 from recognizer.text.normalize import clean
+from recognizer.utils.reading import open_text
 
-GZIP = b"\x1f\x8b"  # how a gzip file begins
 MAX_HELD_CHARACTERS = 1 << 16  # of running text that is held before it is cut, even if no paragraph ends
 BATCH = 4096  # sentences that are numbered at a time
 
@@ -35,7 +31,9 @@ _NO_END = re.compile(r"(?:^|[\s\"'(\u2018“«])(?:[^\W\d_]|Mr|Mrs|Ms|Dr|St|Mme|
 _EDGE_MARKS = re.compile(r"(?:(?<=\s)|^)['\u2019-]+|['\u2019-]+(?=\s|$)|--+")
 
 
-def read_sentences(paths: Iterable[str | Path], config: TextConfig | None = None, running: bool = False, punctuation: bool = True) -> Iterator[str]:
+def read_sentences(
+    paths: Iterable[str | Path], config: TextConfig | None = None, running: bool = False, punctuation: bool = True, visual: bool = False
+) -> Iterator[str]:
     """Sentences of text files (UTF-8, plain or gzip; ``-`` is standard input), cleaned as transcripts are; empty ones are left out.
 
     Args:
@@ -44,6 +42,7 @@ def read_sentences(paths: Iterable[str | Path], config: TextConfig | None = None
         config: case, dropped characters, characters that become a space.
         running: the files are running text, to be cut where a sentence or paragraph ends; by default a line is a sentence.
         punctuation: False drops all punctuation and symbols but apostrophes and hyphens within words.
+        visual: put right-to-left text into visual order, in which recognizers of line images and pen traces read it.
 
     Raises:
         InputError: a file cannot be read or is not UTF-8; the message names file and line.
@@ -56,7 +55,7 @@ def read_sentences(paths: Iterable[str | Path], config: TextConfig | None = None
             if not punctuation:
                 sentence = _EDGE_MARKS.sub(" ", sentence.translate(_punctuation()))
             if cleaned := clean(sentence, config):
-                yield cleaned
+                yield to_visual(cleaned) if visual else cleaned
 
 
 def cut_sentences(text: str) -> list[str]:
@@ -67,24 +66,6 @@ def cut_sentences(text: str) -> list[str]:
             sentences.append(text[begin : match.end()].strip())
             begin = match.end()
     return [*sentences, text[begin:].strip()] if text[begin:].strip() else sentences
-
-
-@contextmanager
-def open_text(path: str | Path) -> Iterator[Iterator[str]]:
-    """Lines of a text file, plain or gzip by its content; ``-`` is standard input.
-
-    Raises:
-        InputError: while lines are taken, too: the file cannot be read, is damaged, or is not UTF-8.
-    """
-    name = "standard input" if str(path) == "-" else str(path)
-    try:
-        with sys.stdin.buffer if str(path) == "-" else Path(path).open("rb") as raw:
-            file = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, raw))
-            yield _decode(gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == GZIP else file, name)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{name}: the gzip file is damaged or cut short ({error})") from None
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
 class Vocabulary:
@@ -157,14 +138,6 @@ def _read_lines(path: str | Path) -> Iterator[str]:
     else:
         with open_text(path) as lines:
             yield from lines
-
-
-def _decode(stream: IO[bytes] | gzip.GzipFile, name: str) -> Iterator[str]:
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name}:{number}: not UTF-8 text ({error.reason} at byte {error.start} of the line)") from None
 
 
 def _cut_running(lines: Iterable[str]) -> Iterator[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from recognizer.config import StrokeFeatures
+from recognizer.utils.compiling import compiled
 from recognizer.utils.statistics import FeatureExtractor
 
 STROKE_DIM = 25
@@ -86,7 +86,7 @@ def stroke_features(points: Tensor, lengths: Tensor) -> Tensor:
     return torch.from_numpy(result).to(points.device)
 
 
-@numba.njit(cache=True)
+@compiled
 def _describe_points(points: np.ndarray, result: np.ndarray) -> None:
     """Describe the points (T, 5) of one trace; ``result`` (T, 25) float32 is written to."""
     count = len(points)
@@ -119,7 +119,7 @@ def _describe_points(points: np.ndarray, result: np.ndarray) -> None:
                 result[i, 16 + 3 * row + column] += 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _direction(x: np.ndarray, y: np.ndarray, i: int) -> tuple[float, float]:
     """Cosine and sine of the direction from point i to the next; 0 and 0 if they coincide."""
     right, up = x[i + 1] - x[i], y[i + 1] - y[i]
@@ -127,7 +127,7 @@ def _direction(x: np.ndarray, y: np.ndarray, i: int) -> tuple[float, float]:
     return (right / length, up / length) if length > 0 else (0.0, 0.0)
 
 
-@numba.njit(cache=True)
+@compiled
 def _curvature(x: np.ndarray, y: np.ndarray, i: int) -> tuple[float, float]:
     """Cosine and sine of the angle from the line to the next point to the line to the one before; -1 and 0 where it goes straight on."""
     if i == 0 or i == len(x) - 1:
@@ -138,7 +138,7 @@ def _curvature(x: np.ndarray, y: np.ndarray, i: int) -> tuple[float, float]:
     return -(right * right_after + up * up_after), right * up_after - up * right_after
 
 
-@numba.njit(cache=True)
+@compiled
 def _describe_vicinity(x: np.ndarray, y: np.ndarray, first: int, last: int, row: np.ndarray) -> None:
     """Aspect, slope, curliness and linearity of the points from first to last, into columns 9 to 13 of a row."""
     left, right, bottom, top, way = x[first], x[first], y[first], y[first], 0.0

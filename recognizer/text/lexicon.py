@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import gzip
 import re
-import zlib
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from recognizer.errors import InputError, nearest
+from recognizer.utils.reading import open_text
 
 Pronunciations = dict[str, list[tuple[str, ...]]]
+
+MAX_NUMBERS = 4  # before the phones: probability of the pronunciation, of silence after it, and two corrections (Chen et al. 2015)
+_NUMBER = re.compile(r"\d+(\.\d*)?([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?")
 
 
 def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
     """Read a lexicon as Kaldi, the CMU Pronouncing Dictionary and most others write it: ``WORD  P1 P2 P3``.
 
+    Numbers before the phones, the first of them with a decimal point in at least one line, are probabilities, as in Kaldi's
+    ``lexiconp.txt`` and in dictionaries of the Montreal Forced Aligner; they are passed over, all pronunciations counting alike.
     Several lines of one word, or ``WORD(2)`` as the CMU dictionary numbers them, are several pronunciations, kept in
     the order of the file. Lines that begin with ``;;;`` and what follows `` #`` are comments.
 
@@ -28,12 +32,8 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
         InputError: the file cannot be read, a word has no phones (file and line named), or there is no word at all.
     """
     lexicon: Pronunciations = {}
-    for number, line in enumerate(read_lines(path), start=1):
-        if line.startswith(";;;"):
-            continue
-        word, *phones = (re.sub(r"\s#.*", "", line) if "#" in line else line).split() or [""]
-        if not word:
-            continue
+    lines = (re.sub(r"\s#.*", "", line) if "#" in line else line for line in read_lines(path, comments=True))
+    for number, word, phones in without_numbers(lines):
         if not phones:
             raise InputError(f"{path}:{number}: {word!r} has no phones; a line is WORD PHONE PHONE ...")
         entry = tuple(map(bare_phone, phones) if bare else phones)
@@ -45,26 +45,31 @@ def load_lexicon(path: str | Path, bare: bool = True) -> Pronunciations:
     return lexicon
 
 
-def read_lines(path: str | Path) -> list[str]:
-    """The lines of a lexicon, plain or gzip by its content.
+def read_lines(path: str | Path, comments: bool = False) -> Iterator[str]:
+    """The lines of a lexicon, plain or gzip by its content; with ``comments`` those that begin with ``;;;`` are empty.
 
     Raises:
-        InputError: it cannot be read, is a damaged gzip file, or is not UTF-8.
+        InputError: it cannot be read, is a damaged gzip file or one that unpacks to far more than text does, or is not UTF-8.
     """
-    try:
-        content = Path(path).read_bytes()
-        return (gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content).decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: the gzip file is damaged or cut short ({error})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    with open_text(path) as lines:
+        for line in lines:
+            yield "" if comments and line.startswith(";;;") else line.rstrip("\n")
+
+
+def without_numbers(lines: Iterable[str]) -> Iterator[tuple[int, str, list[str]]]:
+    """Number, word and symbols of each line that is not empty, without the probabilities of :func:`load_lexicon`."""
+    entries = [(number, fields) for number, line in enumerate(lines, start=1) if (fields := line.split())]
+    numbered = any("." in fields[1] and _NUMBER.fullmatch(fields[1]) for _, fields in entries if len(fields) > 1)
+    for number, (word, *symbols) in entries:
+        skipped = 0
+        while numbered and skipped < min(len(symbols), MAX_NUMBERS) and _NUMBER.fullmatch(symbols[skipped]):
+            skipped += 1
+        yield number, word, symbols[skipped:]
 
 
 def keep_lines(path: str | Path, words: Container[str]) -> str:
     """The lines of a lexicon whose words are among ``words``, unchanged."""
-    lines = (line for line in read_lines(path) if line.strip() and not line.startswith(";;;"))
+    lines = (line for line in read_lines(path, comments=True) if line.strip())
     return "".join(f"{line}\n" for line in lines if bare_word(line.split()[0]) in words)
 
 

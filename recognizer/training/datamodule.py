@@ -10,14 +10,16 @@ from pathlib import Path
 
 from recognizer.config import NoAugment, TrainConfig
 from recognizer.config.schema import to_dict
-from recognizer.data.audit import Audit, Auditor
+from recognizer.data.audit import Audit, Auditor, find_copies
 from recognizer.data.batching import bucket_batches
 from recognizer.data.cache import ArrayCache
 from recognizer.data.dataset import BatchReader, CtcDataset
-from recognizer.data.manifest import Item, load_manifest, target
+from recognizer.data.manifest import Item, load_manifest, target_in_frames
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 from recognizer.text.alphabet import Alphabet
+from recognizer.training.transfer import extend_alphabet
+from recognizer.utils.files import write_text
 from recognizer.utils.progress import Progress
 from recognizer.utils.statistics import RunningStatistics
 
@@ -38,8 +40,13 @@ def load_items(config: TrainConfig) -> dict[str, list[Item]]:
     Under ``trainer.limit_items`` both are the first few training items.
 
     Raises:
-        TrainingError: two training manifests share an id.
+        TrainingError: two training manifests share an id, or one of them is also the development manifest.
     """
+    root = Path(config.corpus.root)
+    for name in (config.corpus.train, *config.corpus.extra):
+        if not config.trainer.limit_items and (root / name).resolve() == (root / config.corpus.dev).resolve():
+            raise TrainingError(f"corpus.dev: {root / config.corpus.dev} is also trained on, so that its error rate says nothing; "
+                                "hold items out (recognizer prepare ... --dev 0.1)")
     train: list[Item] = []
     manifests: dict[str, str] = {}
     for name in (config.corpus.train, *config.corpus.extra):
@@ -54,17 +61,19 @@ def load_items(config: TrainConfig) -> dict[str, list[Item]]:
 
 
 def collect_alphabet(config: TrainConfig, items: Sequence[Item]) -> Alphabet:
-    """The symbols of the training transcripts.
+    """The symbols of the training transcripts, behind those of the bundle that the weights start from.
 
     Raises:
+        BundleError: that bundle cannot be read.
         TrainingError: no item has a transcript at the configured level.
     """
     level = config.corpus.text.level
-    transcripts = [t for t in (target(item, config.corpus.text) for item in items) if t]
+    transcripts = [t for t in (target_in_frames(item, config.corpus.text, config.features) for item in items) if t]
     if not transcripts:
         key = "text" if level == "characters" else "units"
         raise TrainingError(f"no training item has a transcript {key!r}; check the manifest and corpus.text.level={level}")
-    return Alphabet.of(transcripts, level)
+    alphabet = Alphabet.of(transcripts, level)
+    return alphabet if config.init is None else extend_alphabet(config.init, alphabet)
 
 
 def audit_splits(
@@ -74,12 +83,17 @@ def audit_splits(
 
     Raises:
         TrainingError: nothing is left to train on, or to validate on.
+        OutputError: the list cannot be written.
     """
     cache = ArrayCache(run_dir / "cache", config.features) if config.trainer.cache else None
     strict = Auditor(config.features, config.corpus.text, network.features.frames, network.frames, alphabet, config.trainer.batch_frames, cache)
     # a development item may hold symbols the model cannot write: they count as errors, they are not left out
     lenient = replace(strict, output_frames=lambda frames: 1 << 62, alphabet=None)
     splits, report = [], {}
+    copies = [] if config.trainer.limit_items else find_copies(items["dev"], items["train"])
+    if copies:
+        item, other = copies[0]
+        progress.line(f"dev: {len(copies)} files are also trained on, by their content ({item.id} is {other.id}, for one); the error rate flatters")
     for name, auditor, augment in (("train", strict, config.augment), ("dev", lenient, NoAugment())):
         total = len(items[name])
         audit = auditor.audit(items[name], lambda done, name=name, total=total: progress.update(f"audit {name}: {done}/{total}"))  # type: ignore[misc]
@@ -89,7 +103,8 @@ def audit_splits(
             raise TrainingError(f"no {name} item can be used; {len(audit.excluded)} findings, the first: {audit.excluded[0].message}")
         dataset = CtcDataset(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, audit.shortest, cache)
         splits.append(Split(dataset, audit.frames))
-    (run_dir / AUDIT).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    report["dev"]["copies"] = [[item.id, other.id] for item, other in copies]
+    write_text(run_dir / AUDIT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return splits[0], splits[1]
 
 

@@ -15,12 +15,13 @@ from typing import Any
 import torch
 import yaml
 
+from recognizer.bundle.convert import gather_files
 from recognizer.bundle.io import save_bundle
 from recognizer.bundle.provenance import TRAINED_ON, Provenance
-from recognizer.bundle.registry import find_bundle
-from recognizer.config import TrainConfig
+from recognizer.bundle.registry import find_bundle, locate_file
+from recognizer.config import DECODER_FILES, TrainConfig
 from recognizer.config.schema import from_dict, to_dict
-from recognizer.errors import Interrupted, TrainingError
+from recognizer.errors import ConfigError, InputError, Interrupted, TrainingError
 from recognizer.models.network import Network
 from recognizer.text.alphabet import Alphabet
 from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, lock_run, save_checkpoint
@@ -29,7 +30,9 @@ from recognizer.training.loop import EpochStats, Trainer
 from recognizer.training.transfer import load_pretrained
 from recognizer.training.validate import validate
 from recognizer.utils.device import choose_device, peak_memory, prepare_host
+from recognizer.utils.files import append_bytes, write_text
 from recognizer.utils.progress import Progress, duration
+from recognizer.utils.reading import parse_yaml
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
@@ -47,6 +50,7 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
         RecognizerError: anything the user can mend; the last good checkpoint and bundle stay.
         Interrupted: SIGINT or SIGTERM arrived; a checkpoint was written first.
     """
+    config = _locate_files(config)
     prepare_host(config.trainer.threads)
     device = choose_device(config.device)
     items = load_items(config)
@@ -83,9 +87,9 @@ def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None)
     if not path.is_file():
         raise TrainingError(f"{run_dir}: holds no run ({CONFIG} is missing)")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
         values["trainer"].update(overrides or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError):
+    except (OSError, UnicodeDecodeError, InputError, TypeError, KeyError, AttributeError):
         raise TrainingError(f"{path}: is damaged; restore it, or start a new run") from None
     return replace(from_dict(TrainConfig, values), run_dir=str(run_dir))
 
@@ -145,7 +149,7 @@ class _Session:
         total = len(self.trainer.train.frames)
         left = max(0, (self.settings.epochs - state.epoch) * total - stats.items) / max(speed, 1e-9)
         if self.settings.minutes:
-            left = min(left, 60 * self.settings.minutes - state.seconds)
+            left = min(left, max(0.0, 60 * self.settings.minutes - state.seconds))  # the step that ends it may go beyond
         loss = stats.loss / max(1, stats.labels)
         best = f"  best error {100 * state.best:.1f} %" if state.best_epoch else ""
         return f"epoch {state.epoch + 1} {stats.items}/{total}  loss {loss:.3f}{best}  {speed:.1f} items/s  {duration(left)} left"
@@ -163,10 +167,11 @@ class _Session:
             record = self._record(error, time.perf_counter() - started)
             if improved:
                 card = _first_card(self.config, self.run_dir, record, pairs)
-                files = {TRAINED_ON: self.run_dir / TRAINED_ON}
-                save_bundle(self.run_dir / BUNDLE, self.config.recognizer, self.alphabet, trainer.network.state_dict(), card, files)
-        with (self.run_dir / LOG).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+                decoder, files = gather_files(self.config.decoder, self.run_dir)
+                files[TRAINED_ON] = self.run_dir / TRAINED_ON
+                recognizer = replace(self.config.recognizer, decoder=decoder)
+                save_bundle(self.run_dir / BUNDLE, recognizer, self.alphabet, trainer.network.state_dict(), card, files)
+        append_bytes(self.run_dir / LOG, (json.dumps(record) + "\n").encode())
         self._report(record, pairs)
 
     def _record(self, error: float, evaluation_seconds: float) -> dict[str, Any]:
@@ -218,14 +223,30 @@ def _open_run(config: TrainConfig, resume: bool) -> Iterator[Path]:
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
             stack.enter_context(lock_run(run_dir))
-            partial = run_dir / (CONFIG + ".partial")
-            partial.write_text(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True), encoding="utf-8")
-            partial.replace(run_dir / CONFIG)
+            write_text(run_dir / CONFIG, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
             if not resume:
                 (run_dir / LOG).unlink(missing_ok=True)
         except OSError as error:
             raise TrainingError(f"{run_dir}: cannot write the run: {error.strerror}") from None
         yield run_dir
+
+
+def _locate_files(config: TrainConfig) -> TrainConfig:
+    """The settings with the models and lexicons of the decoder by their full paths, of which the run's bundle gets copies.
+
+    Raises:
+        ConfigError: one of them is neither in the working directory nor in the bundle that the weights start from.
+    """
+    paths: dict[str, Any] = {}
+    for key in DECODER_FILES:
+        name = getattr(config.decoder, key)
+        if name is not None:
+            places = (Path(), *([] if config.init is None else [find_bundle(config.init)]))
+            found = next((path for place in places if (path := locate_file(name, place)) is not None), None)
+            if found is None:
+                raise ConfigError(f"decoder.{key}: {name}: no such file")
+            paths[key] = str(found.absolute())
+    return replace(config, decoder=replace(config.decoder, **paths)) if paths else config
 
 
 def _write_provenance(config: TrainConfig, train_split: Split, dev_split: Split, run_dir: Path) -> None:

@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 from recognizer.bundle.io import load_bundle
-from recognizer.bundle.registry import find_bundle
-from recognizer.config import TrainConfig, are_compatible
-from recognizer.errors import TrainingError
+from recognizer.bundle.registry import find_bundle, locate_file
+from recognizer.config import DECODER_FILES, RecognizerConfig, TrainConfig, are_compatible
+from recognizer.errors import BundleError, TrainingError
 from recognizer.models.network import Network, label_axis
 from recognizer.text.alphabet import BLANK, Alphabet
+
+
+def pretrained_settings(bundle: str) -> RecognizerConfig:
+    """The settings of a bundle for a run that starts from it, files of its decoder by paths that lead there from anywhere.
+
+    A second recognizer (``decoder.combine_with``) is left out: it does not learn, and cannot write new symbols.
+
+    Raises:
+        BundleError: it is missing, damaged, altered or too new, or lacks a file that its settings name.
+    """
+    source = load_bundle(find_bundle(bundle))
+    decoder = source.config.decoder
+    paths: dict[str, Any] = {"combine_with": None, "combine_lexicon": None}
+    for key in DECODER_FILES:
+        if key not in paths and (name := getattr(decoder, key)) is not None:
+            path = locate_file(name, source.folder)
+            if path is None:
+                raise BundleError(f"{source.folder}: decoder.{key}: {name}: no such file; copy the bundle anew")
+            paths[key] = str(path.absolute())
+    return replace(source.config, decoder=replace(decoder, **paths))
+
+
+def extend_alphabet(bundle: str, alphabet: Alphabet) -> Alphabet:
+    """The alphabet of a bundle and behind it the symbols that it lacks; ``alphabet`` itself where the bundle writes at another level.
+
+    Raises:
+        BundleError: as :func:`pretrained_settings`.
+    """
+    known = load_bundle(find_bundle(bundle)).alphabet
+    if known.level != alphabet.level:
+        return alphabet
+    return Alphabet((*known.symbols, *(symbol for symbol in alphabet.symbols if symbol not in set(known.symbols))), known.level)
 
 
 def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, network: Network) -> str:
@@ -50,9 +84,11 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
         if name not in ours and not name.startswith("auxiliary."):  # which serves training only
             raise TrainingError(f"init={bundle}: {name} has no place in this run's network; use the bundle's model settings")
     network.load_state_dict(ours)
+    second = source.config.decoder.combine_with
+    note = f"; without its second recognizer {second}, which does not learn" if second and not config.decoder.combine_with else ""
     if grown:
-        return f"started from {bundle}: its {depth} layers with {config.model.num_layers - depth} new above; the output begins anew"
-    return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows"
+        return f"started from {bundle}: its {depth} layers with {config.model.num_layers - depth} new above; the output begins anew{note}"
+    return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows{note}"
 
 
 def _above(name: str, depth: int) -> bool:

@@ -13,6 +13,7 @@ from recognizer.data.manifest import target
 from recognizer.decoding.greedy import greedy
 from recognizer.evaluation.edits import characters, error_rate, units
 from recognizer.models.network import Network
+from recognizer.text.bidi import to_logical
 from recognizer.training.datamodule import Split
 
 
@@ -24,6 +25,7 @@ def validate(config: TrainConfig, network: Network, dev: Split) -> tuple[float, 
     """
     dataset, settings, device = dev.dataset, config.trainer, network.device
     tokens: Callable[[Any], list[str]] = characters if config.corpus.text.level == "characters" else units
+    as_read: Callable[[str], str] = str if config.recognizer.modality == "audio" or config.corpus.text.level == "units" else to_logical
     joiner = "" if config.corpus.text.level == "characters" else " "
     pairs: dict[int, tuple[str, str]] = {}
     network.eval()
@@ -34,7 +36,7 @@ def validate(config: TrainConfig, network: Network, dev: Split) -> tuple[float, 
             log_probs, frames = network(inputs.to(device), lengths.to(device))
             for index, row, length in zip(batch, log_probs.cpu().numpy(), frames.tolist(), strict=True):
                 reference = target(dataset.items[index], config.corpus.text) or ""
-                pairs[index] = joiner.join(tokens(reference)), dataset.alphabet.decode(greedy(row[:length]).labels)
+                pairs[index] = joiner.join(tokens(reference)), as_read(dataset.alphabet.decode(greedy(row[:length]).labels))
     ordered = [pairs[index] for index in sorted(pairs)]
     rate = error_rate((tokens(reference), tokens(hypothesis)) for reference, hypothesis in ordered)
     return (float("inf") if rate is None else rate), ordered

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recognizer.config import Calibration, TextConfig
-from recognizer.data.manifest import Item, target
+from recognizer.config import Calibration, Features, TextConfig
+from recognizer.data.manifest import Item, target_in_frames
 from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.calibration import Evidence, fit_calibration
-from recognizer.decoding.confidence import DEPTH, find_words, peaks, posteriors, word_peaks
+from recognizer.decoding.confidence import DEPTH, find_words, label_posteriors, peaks, word_peaks, word_posteriors
 from recognizer.decoding.decoder import Decoder, raise_failures
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.evaluation.edits import align
@@ -28,9 +28,9 @@ class Reference:
     group: str
 
     @classmethod
-    def of(cls, item: Item, text: TextConfig) -> Reference:
-        """From a manifest; the words of units are those of its text, if it has one."""
-        symbols, words = target(item, text), item.text
+    def of(cls, item: Item, text: TextConfig, features: Features) -> Reference:
+        """From a manifest, in the order of the frames; the words of units are those of its text, if it has one."""
+        symbols, words = target_in_frames(item, text, features), item.text
         if text.level == "units" and words is not None:
             words = clean(words, TextConfig(case=text.case))
         elif isinstance(symbols, str):
@@ -68,13 +68,11 @@ def collect_evidence(alphabet: Alphabet, table: np.ndarray, hypotheses: Sequence
     """What speaks for each symbol and each word of the best hypothesis, and whether it is right."""
     best = hypotheses[0]
     table = table[:, : len(alphabet)]
-    peak = peaks(table, viterbi_align(table, best.labels))
-    found = [find_words(alphabet, hypothesis) for hypothesis in hypotheses]
-    labels = posteriors([(hypothesis.labels, hypothesis.score) for hypothesis in hypotheses])
-    words = posteriors([(words, hypothesis.score) for (words, _), hypothesis in zip(found, hypotheses, strict=True)])
+    peak = peaks(table, viterbi_align(table, best.labels, np.maximum.accumulate(np.array(best.frames, np.int64))))
+    words, spans = find_words(alphabet, best)
     return (
-        _mark(labels, peak, reference.symbols, alphabet.spell(best.labels)),
-        _mark(words, word_peaks(peak, found[0][1]), reference.words, found[0][0]),
+        _mark(label_posteriors(hypotheses), peak, reference.symbols, alphabet.spell(best.labels)),
+        _mark(word_posteriors(alphabet, hypotheses), word_peaks(peak, spans), reference.words, words),
     )
 
 

@@ -77,7 +77,8 @@ class TuningData:
 
     def calibration_references(self) -> list[Reference]:
         """What calibration needs of the items."""
-        return [Reference.of(item, self.recognizer.config.text) for item in self.items]
+        config = self.recognizer.config
+        return [Reference.of(item, config.text, config.features) for item in self.items]
 
     def decode(self, config: DecoderConfig, members: Sequence[int]) -> list[str]:
         """The texts of some of the items with these settings of the beam."""

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from recognizer.bundle.io import Bundle, save_bundle
-from recognizer.bundle.registry import find_partner, shipped_bundles
+from recognizer.bundle.registry import find_partner, name_within, shipped_bundles
 from recognizer.config import DECODER_FILES, DecoderConfig
 from recognizer.decoding.decoder import find_file
 from recognizer.errors import BundleError, ConfigError
@@ -104,7 +104,7 @@ def save_tuned(bundle: Bundle, config: DecoderConfig, folder: Path) -> None:
             if getattr(config, key) is None:
                 continue
             path = find_file(config, key, bundle.folder)
-            name = f"{key}{''.join(path.suffixes[-2:]) if path.suffix == '.gz' else path.suffix}"
+            name = name_within(key, path)
             if key.endswith("lexicon") and words is not None:
                 name = f"{key}.txt.gz"
                 kept = Path(temporary) / name

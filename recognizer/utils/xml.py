@@ -1,40 +1,81 @@
-"""XML files of unknown origin, read without expanding what they declare."""
+"""XML files of unknown origin, read without expanding what they declare and within bounds of size, depth and length of numbers."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
 from defusedxml import DefusedXmlException, EntitiesForbidden
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import XMLParser
 
 from recognizer.errors import InputError
 
 Point = tuple[float, float]
 
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+MAX_BYTES = 64 << 20  # of a file; pages with an outline for every glyph have some ten million
+MAX_DEPTH = 200  # of elements within elements; PAGE and ALTO with nested regions stay below twenty
+MAX_ELEMENTS = 2_000_000
+MAX_DIGITS = 100  # characters of a number
+MAX_NUMBER = 1e20  # of its value; times in nanoseconds since 1970 are below
+
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+class _BoundedBuilder(TreeBuilder):
+    """Stops where a document has more elements, or deeper ones, than any page needs; what walks the tree may then recurse."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = self.elements = 0
+
+    def start(self, tag: Any, attrs: Any, /) -> Element:
+        self.depth += 1
+        self.elements += 1
+        if self.depth > MAX_DEPTH:
+            raise ValueError(f"elements are nested more than {MAX_DEPTH} deep")
+        if self.elements > MAX_ELEMENTS:
+            raise ValueError(f"more than {MAX_ELEMENTS} elements")
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any, /) -> Element:
+        self.depth -= 1
+        return super().end(tag)
 
 
 def parse_xml(path: Path) -> Element:
     """The root of an XML file.
 
     Raises:
-        InputError: it cannot be read, is not well-formed, or declares entities (which can blow a small file up to gigabytes or
-            pull in others).
+        InputError: it cannot be read, is not well-formed, is larger or deeper than the bounds above, or declares entities (which can
+            blow a small file up to gigabytes or pull in others).
     """
     try:
-        root: Element = fromstring(path.read_bytes())
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES >> 20} MiB; is this one page or line?")
+        parser = XMLParser(target=_BoundedBuilder())
+        parser.feed(content)
+        root: Element = parser.close()
         return root
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except EntitiesForbidden as error:
-        raise InputError(f"{path}: declares the entity {error.name!r}; remove the DOCTYPE") from None
+        raise InputError(f"{path}: declares the entity {shorten(error.name)}; remove the DOCTYPE") from None
     except ParseError as error:
         raise InputError(f"{path}: not well-formed XML: {error}") from None
     except (DefusedXmlException, LookupError, ValueError) as error:  # external references; encodings that Python or expat does not know
         raise InputError(f"{path}: cannot be read: {error}") from None
+
+
+def shorten(text: str | None, length: int = 40) -> str:
+    """A text in quotation marks for a message; of one longer than ``length`` the beginning and how long it is."""
+    text = text or ""
+    return repr(text) if len(text) <= length else f"{text[:length]!r}... ({len(text)} characters)"
 
 
 def local_name(element: Element) -> str:
@@ -55,18 +96,27 @@ def descend(element: Element, *names: str) -> Element | None:
     return found
 
 
+def parse_number(text: str) -> float | None:
+    """The number that a text is; None if it is none, has more than 100 characters or is beyond 1e20 in size."""
+    if len(text) > MAX_DIGITS or not _NUMBER.fullmatch(text.strip()):
+        return None
+    number = float(text)
+    return number if math.isfinite(number) and abs(number) <= MAX_NUMBER else None
+
+
 def read_number(element: Element, attribute: str) -> float | None:
     """A number in an attribute, None if it is absent.
 
     Raises:
-        ValueError: it is not a number; the message names element and attribute.
+        ValueError: it is not a number that :func:`parse_number` takes; the message names element and attribute.
     """
     text = element.get(attribute)
     if text is None:
         return None
-    if not _NUMBER.fullmatch(text.strip()):
-        raise ValueError(f"{local_name(element)}/@{attribute} is not a number: {text!r}")
-    return float(text)
+    number = parse_number(text)
+    if number is None:
+        raise ValueError(f"{local_name(element)}/@{attribute} is not a number: {shorten(text)}")
+    return number
 
 
 def read_points(text: str) -> list[Point]:
@@ -75,11 +125,13 @@ def read_points(text: str) -> list[Point]:
     Raises:
         ValueError: something else stands there, or the last point has only one number.
     """
-    words = re.split(r"[\s,]+", text.strip(" \t\r\n,")) if text.strip() else []
+    words = text.replace(",", " ").split()
+    numbers = []
     for word in words:
-        if not _NUMBER.fullmatch(word):
-            raise ValueError(f"not a list of points: {word!r}")
+        number = parse_number(word)
+        if number is None:
+            raise ValueError(f"not a list of points: {shorten(word)}")
+        numbers.append(number)
     if len(words) % 2:
         raise ValueError(f"an odd count of coordinates ({len(words)})")
-    numbers = [float(word) for word in words]
     return list(zip(numbers[::2], numbers[1::2], strict=True))

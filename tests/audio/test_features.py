@@ -154,9 +154,17 @@ def test_dither_is_noise_at_the_level_asked_for() -> None:
     together = AudioFeatureExtractor(dithered).raw(waves, sizes)[0]
     for i, size in enumerate(sizes.tolist()):
         wave = waves[i, :size]
-        expected = raw(plain, wave + 0.1 * wave.square().mean().sqrt() * noise[:size])
+        expected = raw(plain, wave + 0.1 * (wave - wave.mean()).square().mean().sqrt() * noise[:size])
         torch.testing.assert_close(together[i, : len(expected)], expected, atol=1e-3, rtol=0)
     assert torch.equal(raw(dithered, torch.zeros(4_000)), raw(plain, torch.zeros(4_000)))
+
+
+@pytest.mark.parametrize("offset", [0.03, 0.3])
+def test_a_constant_offset_changes_nothing(offset: float) -> None:
+    wave = 0.01 * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
+    features = AudioFeatureExtractor(AudioFeatures(dither=0.003, normalize="utterance"))
+    plain, shifted = (features(sound, torch.tensor([16_000]))[0] for sound in (wave, wave + offset))
+    torch.testing.assert_close(shifted, plain, atol=2e-3, rtol=0)
 
 
 @pytest.mark.parametrize("dither", [0.0, 0.003])

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from recognizer.audio.io import AUDIO_SUFFIXES, audio_seconds, count_mp3_samples, load_audio
-from recognizer.errors import InputError
+from recognizer.audio.containers import count_mp3_samples
+from recognizer.audio.io import AUDIO_SUFFIXES, audio_seconds, load_audio
+from recognizer.audio.stream import stream_audio
+from recognizer.errors import InputError, RecognizerWarning
 
 FORMATS = [  # suffix, subtype, largest error of a sample
     (".wav", "PCM_U8", 1 / 127), (".wav", "PCM_16", 1 / 32_000), (".wav", "PCM_24", 1e-6), (".wav", "FLOAT", 0.0),
@@ -59,6 +61,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str, subtype: str, erro
     assert audio_seconds(path) == pytest.approx(1.0)
 
 
+@pytest.mark.filterwarnings("ignore::recognizer.errors.RecognizerWarning")
 @pytest.mark.parametrize("name", ["a.sph", "A.WAV", "a.nist"])
 @pytest.mark.parametrize("order", ["01", "10"])
 def test_sphere_under_any_name_and_channels_averaged(tmp_path: Path, name: str, order: str) -> None:
@@ -175,3 +178,34 @@ def test_varying_bit_rate_without_a_length_is_refused_not_shortened(tmp_path: Pa
     except InputError:
         with pytest.raises(InputError, match="varying bit rate"):
             audio_seconds(path)
+
+
+def stereo(path: Path, left: np.ndarray, right: np.ndarray) -> Path:
+    soundfile.write(path, np.stack([left, right], axis=1), 16_000, subtype="FLOAT")
+    return path
+
+
+def test_ordinary_stereo_is_averaged_and_each_channel_can_be_had(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    left = noise(16_000).astype(np.float32)
+    right = (0.7 * left + 0.1 * sine(16_000)).astype(np.float32)
+    path = stereo(tmp_path / "a.wav", left, right)
+    mixed = np.stack([left, right], axis=1).mean(axis=1)
+    wanted = {"auto": mixed, "mix": mixed, "left": left, "right": right}
+    for channel, expected in wanted.items():
+        assert np.array_equal(load_audio(path, 16_000, channel=channel), expected.clip(-1, 1))
+        assert np.array_equal(np.concatenate(list(stream_audio(path, 16_000, channel))), expected.clip(-1, 1))
+    assert not recwarn.list
+
+
+@pytest.mark.filterwarnings("ignore::recognizer.errors.RecognizerWarning")
+def test_channels_that_cancel_or_are_silent_are_not_averaged(tmp_path: Path) -> None:
+    wave = sine(16_000)
+    cases = [(0.9 * wave, -wave, "cancel each other.*right", wave), (0 * wave, wave, "only one.*right", wave),
+        (wave, 0.05 + 0 * wave, "only one.*left", wave),
+        (wave, sine(16_000, 1000.0), "different sounds", (wave + sine(16_000, 1000.0)) / 2)]
+    for left, right, word, expected in cases:
+        path = stereo(tmp_path / "a.wav", left, right)
+        with pytest.warns(RecognizerWarning, match=word):
+            read = load_audio(path, 16_000)
+        np.testing.assert_allclose(np.abs(read), np.abs(expected), atol=1e-6)
+        assert np.array_equal(np.concatenate(list(stream_audio(path, 16_000))), read)

@@ -6,16 +6,19 @@ import errno
 import hashlib
 import json
 import pickle
+import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 import torch
+import yaml
 
 from recognizer.bundle.io import ALPHABET, CARD, CONFIG, CONTENTS, FORMAT, WEIGHTS, load_bundle, save_bundle
-from recognizer.bundle.registry import find_bundle, find_partner
-from recognizer.config import AudioFeatures, LineCnn, LineFeatures, ModelConfig, RecognizerConfig, Stack, TextConfig
+from recognizer.bundle.registry import find_bundle, find_partner, locate_file
+from recognizer.config import AudioFeatures, DecoderConfig, LineCnn, LineFeatures, ModelConfig, RecognizerConfig, Stack, TextConfig
 from recognizer.errors import BundleError
 from recognizer.text.alphabet import Alphabet
 
@@ -185,7 +188,7 @@ def test_a_rename_that_fails_leaves_the_old_bundle(tmp_path: Path, monkeypatch: 
 
 def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
     write(tmp_path / "b", 1.0)
-    (tmp_path / "b").rename(tmp_path / "b.old")  # killed between the two renames
+    (tmp_path / "b").rename(tmp_path / "b.replaced")  # killed between the two renames
     (tmp_path / "b.partial").mkdir()
     (tmp_path / "b.partial" / "junk").write_text("x")
     write(tmp_path / "b", 2.0)
@@ -193,12 +196,42 @@ def test_what_a_killed_writer_left_is_cleared(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_a_copy_that_somebody_keeps_stays(tmp_path: Path) -> None:
+    for folder, value in (("b.old", 1.0), ("b", 2.0), ("b", 3.0)):
+        write(tmp_path / folder, value)
+    assert [load_bundle(tmp_path / folder).card() for folder in ("b.old", "b")] == ["# card 1.0\n", "# card 3.0\n"]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_bundle_behind_a_link_is_replaced_where_it_lies(tmp_path: Path) -> None:
+    write(tmp_path / "deep" / "b", 1.0)
+    (tmp_path / "link").symlink_to("deep/b")
+    write(tmp_path / "link", 2.0)
+    assert (tmp_path / "link").is_symlink() and load_bundle(tmp_path / "deep" / "b").card() == "# card 2.0\n"
+    assert len(list(tmp_path.iterdir())) == 2 and len(list((tmp_path / "deep").iterdir())) == 1
+
+
+def test_an_interrupted_write_leaves_the_old_bundle_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path / "b", 1.0)
+    rename = Path.rename
+
+    def interrupt(self: Path, target: Path) -> Path:
+        if self.suffix == ".partial":
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "b", 2.0)
+    assert load_bundle(tmp_path / "b").card() == "# card 1.0\n" and [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_a_bundle_whose_replacement_was_killed_is_found_and_opened(tmp_path: Path) -> None:
     """Between the two renames of a replacement nothing lies under the bundle's name."""
     write(tmp_path / "b", 3.0)
-    (tmp_path / "b").rename(tmp_path / "b.old")
+    (tmp_path / "b").rename(tmp_path / "b.replaced")
     assert find_bundle(tmp_path / "b") == tmp_path / "b" and find_partner("b", tmp_path / "other") == tmp_path / "b"
-    assert load_bundle(tmp_path / "b").card() == "# card 3.0\n" and not (tmp_path / "b.old").exists()
+    assert load_bundle(tmp_path / "b").card() == "# card 3.0\n" and not (tmp_path / "b.replaced").exists()
 
 
 @pytest.mark.parametrize("name", ["../outside.txt", "/etc/hostname", "sub/file.txt", "..", "link.txt"])
@@ -214,6 +247,44 @@ def test_files_outside_a_bundle_are_none_of_its(tmp_path: Path, name: str) -> No
     (tmp_path / "b" / CONTENTS).write_text(json.dumps(contents))
     with pytest.raises(BundleError, match="does not lie in the bundle's own folder"):
         load_bundle(tmp_path / "b")
+
+
+def rename_model(folder: Path, name: str) -> None:
+    """Make the decoder's settings name another model, as somebody may who hands a bundle on."""
+    settings = yaml.safe_load((folder / CONFIG).read_text())
+    settings["decoder"]["lm"] = name
+    (folder / CONFIG).write_text(yaml.safe_dump(settings))
+    sign(folder)
+
+
+def test_a_bundle_opens_files_of_bundles_only(tmp_path: Path) -> None:
+    config = replace(SPEECH, decoder=DecoderConfig(kind="beam", lm="lm.arpa"))
+    (tmp_path / "lm.arpa").write_text("a model")
+    (tmp_path / "b" / "sub").mkdir(parents=True)
+    save_bundle(tmp_path / "p", config, SYMBOLS, {"a": torch.zeros(2)}, "", {"lm.arpa": tmp_path / "lm.arpa"})
+    shutil.copytree(tmp_path / "p", tmp_path / "b", dirs_exist_ok=True)
+    (tmp_path / "b" / "sub" / "lm.arpa").write_text("a model")
+    (tmp_path / "b" / "unlisted.arpa").write_text("a model")
+    (tmp_path / "p" / "link.arpa").symlink_to(tmp_path / "lm.arpa")
+    assert load_bundle(tmp_path / "b").config == config
+    for name in (
+        str(tmp_path / "lm.arpa"), "../lm.arpa", "../p/lm.arpa", "sub/lm.arpa", "unlisted.arpa", "none.arpa", "", ".", "bundle.json", "config.yaml",
+        "../p:lm.arpa", f"{tmp_path}/p:lm.arpa", "p:../lm.arpa", "p:/etc/hostname", "p:", ":lm.arpa", "..:lm.arpa", "a\\b:c", "p:a\\b",
+    ):  # fmt: skip
+        rename_model(tmp_path / "b", name)
+        with pytest.raises(BundleError, match=r"b/config\.yaml: decoder\.lm: '.*' is no file of this bundle; .*command line, decoder\.lm="):
+            load_bundle(tmp_path / "b")
+    for name, found in {"p:lm.arpa": tmp_path / "p" / "lm.arpa", "p:link.arpa": None, "p:none.arpa": None, "sub:lm.arpa": None}.items():
+        rename_model(tmp_path / "b", name)
+        assert load_bundle(tmp_path / "b").config.decoder.lm == name and locate_file(name, tmp_path / "b") == found
+
+
+def test_a_bundle_that_nobody_could_open_is_not_written(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_text("a model")
+    config = replace(SPEECH, decoder=DecoderConfig(kind="beam", lm=str(tmp_path / "lm.arpa")))
+    with pytest.raises(BundleError, match=r"decoder\.lm: .* is no file of this bundle"):
+        save_bundle(tmp_path / "b", config, SYMBOLS, {"a": torch.zeros(2)}, "")
+    assert not (tmp_path / "b").exists()
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path: Path) -> None:

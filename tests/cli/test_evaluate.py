@@ -141,6 +141,14 @@ def test_what_makes_no_card_is_told_at_once(cli, bundle, manifest, words: tuple[
     assert (bundle / "card.md").read_text() == before
 
 
+@pytest.mark.parametrize(("target", "found"), [("/dev/null", "is not a regular file"), ("/", "is a folder")])
+def test_a_card_replaces_nothing_but_a_file(cli, bundle, manifest, target: str, found: str) -> None:
+    before = Path(target).stat()
+    outcome = cli("evaluate", bundle, manifest, "--card", target)
+    assert (outcome.code, outcome.out) == (2, []) and outcome.err == [f"recognizer: {target}: cannot be written: {found}; name another file"]
+    assert (Path(target).stat().st_ino, Path(target).stat().st_mode) == (before.st_ino, before.st_mode)
+
+
 def test_a_card_that_cannot_be_renewed(cli, bundle, manifest, tmp_path) -> None:
     card = tmp_path / "card.md"
     card.write_text(f"# x\n\n{BEGIN}\n")

@@ -154,7 +154,7 @@ def test_a_model_is_reduced_after_it_is_estimated_interpolated_or_read(cli, text
         (["a.txt", "-o", "x.arpa", "--compact"], "--compact: is for the binary form"),
         (["a.txt", "-o", "x.arpa.gz", "--compact"], "--compact: is for the binary form"),
         (["--perplexity", "m.ngram", "a.txt", "--compact"], "--compact: makes a model"),
-        (["a.txt", "-o", "a.txt/x"], "a.txt/x: cannot be written"),
+        (["a.txt", "-o", "a.txt/x"], "a.txt: cannot be made"),
         (["a.txt", "-o", "x", "--most", "-1"], "--most: -1 is not 0 or more"),
         (["m.ngram", "-o", "x", "--vocabulary", "0"], "--vocabulary: 0 symbols leave none; at least 1"),
         (["m.ngram", "-o", "x", "--vocabulary", "b.txt"], "vocabulary: the model knows none of its symbols"),

@@ -41,6 +41,12 @@ def test_every_command_has_help(cli, command: str) -> None:
     assert any(command in line for line in cli("--help").out)
 
 
+@pytest.mark.parametrize("words", [["transcribe", "a.wav"], ["align", "a", "b"], ["evaluate", "a", "b"], ["tune", "a", "b"], ["inspect", "a"]])
+def test_threads_are_bounded(cli, words: list[str]) -> None:
+    outcome = cli(*words, "--threads", "1000000")
+    assert outcome.code == 2 and outcome.err[-1].endswith("argument --threads: 1000000 threads are too many; 1024 at most, or 0 for all cores")
+
+
 def test_all_commands_are_there() -> None:
     assert COMMANDS == ("align", "audit", "average", "compare", "convert", "evaluate", "inspect", "lm", "prepare", "train", "transcribe", "tune")
     assert all(summary and not summary.startswith("`") for summary in find_commands().values())
@@ -55,7 +61,8 @@ def test_no_command_shows_help(cli) -> None:
 @pytest.mark.parametrize(
     "words",
     [["transcrbe"], ["transcribe"], ["transcribe", "a.wav", "-m", "x", "--quite"], ["evaluate", "a"],
-        ["evaluate", "a", "b", "--precision", "half"], ["evaluate", "a", "b", "--threads", "-1"], ["train", "--config"]],
+        ["evaluate", "a", "b", "--precision", "half"], ["evaluate", "a", "b", "--threads", "-1"],
+        ["inspect", "a", "--threads", "1025"], ["train", "--config"]],
 )  # fmt: skip
 def test_misused_commands_exit_with_2_and_usage(cli, words: list[str]) -> None:
     outcome = cli(*words)

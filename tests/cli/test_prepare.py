@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import soundfile
 from PIL import Image
 
 from recognizer.data.manifest import load_manifest
@@ -36,7 +37,8 @@ def test_what_is_left_out_is_named_counted_and_fails_the_command(cli, lines, tmp
     Image.new("L", (5, 5)).save(lines / "w4" / "04.tif")
     outcome = cli("prepare", "folder", lines, tmp_path / "out")
     assert outcome.code == 1 and outcome.out[-1] == "dropped 4" and outcome.out[1].split()[:2] == ["all", "9"]
-    assert len(outcome.err) == 4 and all(line.startswith(f"dropped: {lines}") for line in outcome.err)
+    assert len(outcome.err) == 5 and all(line.startswith(f"dropped: {lines}") for line in outcome.err[:4])
+    assert outcome.err[4].startswith("note: ") and "--dev 0.1" in outcome.err[4]
     assert any("already that of" in line for line in outcome.err)
     assert len(load_manifest(tmp_path / "out" / "all.jsonl")) == 9
 
@@ -44,6 +46,16 @@ def test_what_is_left_out_is_named_counted_and_fails_the_command(cli, lines, tmp
 def test_a_generated_corpus_asks_for_no_source(cli, tmp_path) -> None:
     assert cli("prepare", "no-speech", tmp_path / "out", "--items", 6, "--longest", 0.6, "--test", 0.4).code == 0
     assert len(load_manifest(tmp_path / "out" / "train.jsonl")) == 4
+
+
+def test_a_full_disk_ends_the_command_and_leaves_no_half_files(cli, tones, full_disk, tmp_path) -> None:
+    spoken = tones.root / "dev.jsonl"
+    for words in (["no-speech", tmp_path, "--items", 6], *(["distorted", spoken, tmp_path, "--kind", kind] for kind in ("mp3", "telephone"))):
+        with full_disk(400):
+            outcome = cli("prepare", *words)
+        assert (outcome.code, outcome.out, len(outcome.err)) == (2, [], 1) and outcome.err[0].endswith(": cannot be written: File too large")
+        for path in filter(Path.is_file, tmp_path.rglob("*")):
+            assert path.suffix == ".flac" and soundfile.info(path).duration > 0.1
 
 
 def test_unknown_corpora_and_missing_arguments_are_refused(cli, tmp_path) -> None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+FORMATS = "alto, ctm, json, jsonl, page, srt, textgrid, tsv, txt, vtt"
+
 
 @pytest.fixture
 def recordings(tones, tmp_path: Path) -> Path:
@@ -112,7 +114,7 @@ def test_a_name_that_is_not_utf8_comes_out_as_it_went_in(speech_run, recordings,
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-f", "text"], "recognizer: --format: 'text' is not one of alto, ctm, json, jsonl, page, srt, textgrid, tsv, txt, vtt; did you mean 'txt'?"),
+        (["-f", "text"], f"recognizer: --format: 'text' is not one of {FORMATS}; did you mean 'txt'?"),
         (["-o", "{in}/notes.txt"], "recognizer: {in}/notes.txt: cannot be made: File exists"),
         (["--device", "cdua"], "recognizer: device: 'cdua' is not auto, cpu, cuda or cuda:N"),
         (["-b", "{in}"], "recognizer: {in}: is not a bundle (bundle.json is missing)"),

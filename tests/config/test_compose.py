@@ -125,6 +125,9 @@ def test_overrides_win_and_are_typed() -> None:
     ("corpus.root=???", r"^corpus\.root: Missing"),
     ("augment=null", "^augment=null: "),
     ("=3", "^'=3': an override is written key=value$"),
+    ("trainer.epochs=" + "9" * 5000, r"^trainer\.epochs=9+\.\.\.: a number of more than 300 digits$"),
+    ("trainer.epochs=" + "[" * 5000, r"^trainer\.epochs=\[+\.\.\.: more than 100 lists and groups within each other$"),
+    ("trainer.epochs=1e999", r"^trainer\.epochs: expected int, found inf$"),
 ])
 def test_mistakes_are_one_line_and_make_no_folder(override: str, message: str, in_an_empty_folder: Path) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
@@ -192,6 +195,18 @@ def test_a_folder_of_ones_own_adds_choices(own_dir: Path) -> None:
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             compose(overrides, folder)
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("trainer:\n  epochs: " + "[" * 5000, r"bad\.yaml:2: .*nested more than 100 deep"),
+    ("\n".join(["a0: &a0 [1, 2]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))]), r"bad\.yaml:\d: .*aliases"),
+    ("trainer: {epochs: " + "9" * 5000 + "}", r"bad\.yaml:1: .*a number of more than 300 digits"),
+    ("trainer: [", r"bad\.yaml:1: not YAML"),
+])
+def test_a_hostile_file_in_a_folder_of_ones_own_is_named(text: str, message: str, own_dir: Path) -> None:
+    (own_dir / "experiment" / "bad.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^--config-dir: .*{message}"):
+        compose(["experiment=bad"], own_dir)
 
 
 def test_train_and_audit_take_the_folder(cli, own_dir: Path, tones) -> None:

@@ -90,6 +90,7 @@ LIMITS: list[Limit] = [
     (TrainerConfig, "weight_decay max_grad_norm weight_noise cr_ctc_weight minutes checkpoint_minutes", [-SMALL, NAN], [0.0]),
     (TrainerConfig, "warmup_steps clean_epochs patience threads limit_items", [-1], [0]),
     (TrainerConfig, "num_workers", [-2], [-1, 0]),
+    (TrainerConfig, "threads num_workers", [1025, 1_000_000], [1024]),
     (TrainerConfig, "momentum ema_decay", [-SMALL, 1.0], [0.0, 0.99]),
     (TrainerConfig, "plateau_factor", [0.0, 1.0], [0.01, 0.99]),
 ]

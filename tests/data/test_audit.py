@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from recognizer.config import AudioFeatures, LineFeatures, TextConfig
 from recognizer.data import audit as audit_module
-from recognizer.data.audit import Audit, Auditor, quartiles, required_frames
+from recognizer.data.audit import Audit, Auditor, find_copies, quartiles, required_frames
 from recognizer.data.cache import ArrayCache
 from recognizer.data.manifest import Item
 from recognizer.errors import InputError
@@ -209,3 +209,13 @@ def test_shortest_is_the_least_length_with_enough_frames(record: Callable[..., I
     for item, length in zip(result.usable, result.shortest, strict=True):
         needed = required_frames(item.text)
         assert halved(frames(length)) >= needed > halved(frames(length - 1))
+
+
+def test_files_of_the_same_content_are_found_under_other_names(tmp_path: Path) -> None:
+    contents = {"a": b"one", "b": b"two", "c": b"one", "d": b"longer", "e": b"two", "f": b"new"}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    first = [Item(name, tmp_path / name) for name in ("a", "b", "gone", "d", "f")]
+    second = [Item(name, tmp_path / name) for name in ("c", "e", "a", "lost")]
+    assert [(item.id, other.id) for item, other in find_copies(first, second)] == [("a", "c"), ("b", "e")]
+    assert find_copies(first, []) == [] and find_copies([], second) == []

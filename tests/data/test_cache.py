@@ -114,15 +114,24 @@ def test_a_failed_save_leaves_the_old_index(folder: Path, sources: list[Path], m
     before = (folder / "index.json").read_text()
     cache.add(sources[1], ARRAYS["b.png"])
 
-    def fail(self: Path, text: str) -> int:
-        with self.open("w") as file:
-            file.write(text[:20])
+    def fail(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:20])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(TrainingError, match=r"cannot write the cache: No space left on device; set trainer\.cache=false"):
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(TrainingError, match=r"index\.json: cannot be written: No space left on device; set trainer\.cache=false"):
         cache.save()
     assert (folder / "index.json").read_text() == before and json.loads(before)["entries"].keys() == {str(sources[0])}
+
+
+def test_an_array_that_finds_no_room_leaves_nothing(folder: Path, sources: list[Path], full_disk) -> None:
+    cache = ArrayCache(folder, AUDIO)
+    with full_disk(ARRAYS["a.wav"].nbytes - 1), pytest.raises(TrainingError, match=r"arrays\.bin: cannot be written: File too large; set trainer"):
+        cache.add(sources[0], ARRAYS["a.wav"])
+    assert list(folder.iterdir()) == [] and cache.get(sources[0]) is None
+    fill(folder, sources[:1])
+    assert hits(ArrayCache(folder, AUDIO), sources) == [True, False, False]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.data.manifest import Item, load_manifest, save_manifest
-from recognizer.errors import ManifestError
+from recognizer.data.manifest import Item, load_manifest, save_manifest, save_manifests
+from recognizer.errors import ManifestError, OutputError
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -76,6 +76,13 @@ def test_null_is_the_same_as_nothing_and_empty_lines_are_passed_over(tmp_path: P
     ('{"id": "b", "source": "b", "units": ["AH", "A H"]}', "the key 'units' must be a list .* without white space"),
     ('{"id": "b", "source": "b", "units": [1]}', "the key 'units' must be a list of non-empty strings"),
     ('{"id": "a", "source": "b"}', "the id 'a' is already in line 1$"),
+    ('{"id": "b", "source": "b\\u0000"}', "the key 'source' holds a null character"),
+    ('{"id": "b", "source": "b", "seconds": 1e999}', "the key 'seconds' must be a number from 0 to 1,000,000,000, found inf"),
+    ('{"id": "b", "source": "b", "seconds": NaN}', "the key 'seconds' must be a number from 0"),
+    ('{"id": "b", "source": "b", "width": -1}', "the key 'width' must be a number from 0"),
+    ('{"id": "b", "source": "b", "width": ' + "9" * 5000 + "}", "a number of more than 300 digits"),
+    ('{"id": "b", "source": "b", "meta": ' + "[" * 100000, "lists or objects are nested too deep"),
+    (r'{"id": "b", "source": "b", "text": "\udc80"}', "half of a surrogate pair"),
 ])
 def test_errors_name_file_and_line(tmp_path: Path, line: str, message: str) -> None:
     path = write(tmp_path / "m.jsonl", '{"id": "a", "source": "a"}', "", line)
@@ -107,6 +114,28 @@ def test_a_manifest_appears_whole_or_not_at_all(tmp_path: Path) -> None:
             save_manifest(broken(), tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old.jsonl"]
     assert [item.id for item in load_manifest(tmp_path / "old.jsonl")] == ["old"]
+
+
+def test_manifests_that_belong_together_are_replaced_together(tmp_path: Path, full_disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ids() -> dict[str, list[str]]:
+        return {path.name: [item.id for item in load_manifest(path)] for path in tmp_path.iterdir()}
+
+    names = ("train.jsonl", "dev.jsonl")
+    save_manifests({tmp_path / name: [Item("old", tmp_path / "a")] for name in names})
+    new = {tmp_path / name: [Item(count * "n", tmp_path / "a")] for name, count in zip(names, (1, 500), strict=True)}
+    with full_disk(100), pytest.raises(OutputError, match=r"dev\.jsonl: cannot be written: File too large"):
+        save_manifests(new)
+    assert ids() == {"train.jsonl": ["old"], "dev.jsonl": ["old"]}
+
+    def die(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", die)
+        save_manifests(new)
+    assert ids() == {}
+    save_manifests(new)
+    assert ids() == {"train.jsonl": ["n"], "dev.jsonl": [500 * "n"]}
 
 
 def test_only_true_marks_an_item_as_empty_and_only_an_empty_one_may_be(tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def test_all_or_a_name(lines, tmp_path):
 def test_groups_that_are_missing_or_in_two_manifests_are_noted(lines, tmp_path):
     notes: list[str] = []
     prepare("folder", lines, tmp_path / "out", group_by="none", note=notes.append)
-    assert notes == []
+    assert [note.startswith(f"no {tmp_path / 'out' / 'dev.jsonl'} is written") and "--dev 0.1" in note for note in notes] == [True]
+    notes.clear()
     counts = prepare("folder", lines, tmp_path / "out", group_by="none", dev=0.25, note=notes.append)
     assert counts["dev"].items == 3 and "12 of 12 items have no group" in notes.pop()
     prepare("folder", lines, tmp_path / "again", name="test", note=notes.append)

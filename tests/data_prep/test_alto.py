@@ -102,7 +102,7 @@ def test_text(page, read, write, content, text):
 
 
 @pytest.mark.parametrize(("bad", "message"), [
-    (line('<String CONTENT=" "/>'), "line l1: has no text"), (line(""), "line l1: has no text"), (line(box=""), "neither an outline nor a box"),
+    (line(box=""), "neither an outline nor a box"),
     (line(points="1,2 3,4 5"), "odd count"), (line(points="1,2 3;4 5,6"), "not a list of points"),
     (line(points="1,2 nan,4 5,6"), "not a list of points"),
     (line(box='HPOS="x" VPOS="1" WIDTH="1" HEIGHT="1"'), "TextLine/@HPOS is not a number"),
@@ -145,12 +145,19 @@ def test_other_xml_is_remarked(page, read, write):
 
 
 @pytest.mark.parametrize("name", ["", r"C:\scans\p1.png", "/somewhere/else/p1.png", "gone.tif"])
-def test_the_image_is_found_beside_or_above(page, read, write, name):
-    write(page / "p1.xml", alto(line(), name=name))
-    write(page / "alto" / "p1.xml", alto(line(), name=name))
+@pytest.mark.parametrize("folder", ["", "alto"])
+def test_the_image_is_found_beside_or_above(page, read, write, name, folder):
+    write(page / folder / "p1.xml", alto(line(), name=name))
     reading = read("alto", page)
-    assert [item.id for item in reading.items] == ["alto/p1/0001", "p1/0001"] and reading.dropped == []
-    assert reading.items[0].source != reading.items[1].source
+    assert [item.meta["page"] for item in reading.items] == ["p1.png"] and reading.dropped == []
+
+
+@pytest.mark.parametrize("content", ['<String CONTENT=" "/>', ""])
+def test_empty_lines_are_counted_and_cost_nothing(page, read, write, content):
+    write(page / "p1.xml", alto(line(content) + line() + line(content)))
+    reading = read("alto", page)
+    assert [item.id for item in reading.items] == ["p1/0002"] and reading.dropped == []
+    assert reading.notes == [f"{page}: 2 lines have no text and are left out"]
 
 
 def test_groups(page, read, write):
@@ -159,3 +166,9 @@ def test_groups(page, read, write):
     assert read("alto", page, "--group-by", "folder").items[0].group == "pages"
     assert read("alto", page, "--group-by", "none").items[0].group is None
     assert "has no group" in read("alto", page, "--group-by", "(q)").dropped[0]
+
+
+def test_lines_with_confidences_are_said_to_be_predictions(page, read, write):
+    write(page / "p1.xml", alto(line('<String CONTENT="a" WC="0.9"/>') + line('<String CONTENT="b" WC="0.9"/><String CONTENT="c"/>')))
+    reading = read("alto", page)
+    assert len(reading.items) == 2 and "1 lines have the text of a prediction only" in reading.notes[0]

@@ -58,3 +58,28 @@ def test_each_broken_pair_is_named_and_the_others_are_read(tmp_path, read, write
 def test_a_file_is_not_a_folder(tmp_path, read, write):
     with pytest.raises(InputError, match="not a folder"):
         read("folder", write(tmp_path / "x.txt", "x"))
+
+
+def test_versions_of_a_line_image_are_one_item(tmp_path, read, write, picture):
+    root = tmp_path / "book"
+    for name in ("1.bin.png", "1.nrm.png", "2.bin.png", "3.bin.png", "3.png", "v1.bin.png"):
+        picture(root / name)
+    for name in ("1.gt.txt", "2.gt.txt", "3.gt.txt", "v1.bin.gt.txt"):
+        write(root / name, name)
+    reading = read("folder", root)
+    assert [(i.id, i.source.name, i.text) for i in reading.items] == [
+        ("1", "1.nrm.png", "1.gt.txt"), ("2", "2.bin.png", "2.gt.txt"), ("3", "3.png", "3.gt.txt"), ("v1.bin", "v1.bin.png", "v1.bin.gt.txt")]
+    assert reading.dropped == [] and reading.notes == ["2 images are another version of a line (1.bin.png, for one) and left out"]
+
+
+def test_transcripts_of_the_montreal_forced_aligner(tmp_path, read, write, sound):
+    root = tmp_path / "c"
+    for name in ("a", "b", "c"):
+        sound(root / "speaker1" / f"{name}.wav")
+    write(root / "speaker1" / "a.lab", "hello world\n")
+    write(root / "speaker1" / "b.lab", "0 2500000 sil\n2500000 3000000 h\n")
+    write(root / "speaker1" / "c.lab", "guess")
+    write(root / "speaker1" / "c.txt", "20 30 forty")
+    reading = read("folder", root)
+    assert [(i.id, i.text, i.group) for i in reading.items] == [("speaker1/a", "hello world", "speaker1"), ("speaker1/c", "20 30 forty", "speaker1")]
+    assert len(reading.dropped) == 1 and "b.lab: holds labels with their times" in reading.dropped[0]

@@ -29,10 +29,13 @@ def test_files_without_text_strokes_or_sense_are_named(tmp_path, read, write, in
     write(tmp_path / "2.inkml", ink([], truth="x"))
     write(tmp_path / "3.inkml", "<other/>")
     write(tmp_path / "4.inkml", '<ink><annotation type="truth">x</annotation><trace>1</trace></ink>')
+    write(tmp_path / "4b.inkml", f'<ink><annotation type="truth">x</annotation><trace>1 #{"F" * 400}</trace></ink>')
+    write(tmp_path / "4c.inkml", ink([np.array([[0, 0, 2.0], [1, 1, 1.0]])], truth="x"))
     write(tmp_path / "5.inkml", ink(STROKES, truth="kept"))
     reading = read("inkml", tmp_path)
     assert [(i.text, i.group) for i in reading.items] == [("kept", None)]
-    for said, expected in zip(reading.dropped, ["'truth'; did you mean 'thruth'", "no strokes", "<other>", "trace 1: cannot read"], strict=True):
+    reasons = ["'truth'; did you mean 'thruth'", "no strokes", "<other>", "trace 1: cannot read", "a number beyond 1e+20", "times run backwards"]
+    for said, expected in zip(reading.dropped, reasons, strict=True):
         assert expected in said
 
 

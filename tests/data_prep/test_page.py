@@ -54,7 +54,8 @@ def test_coords_as_points(folder, read, write):
 
 @pytest.mark.parametrize(("versions", "text"), [
     ('<TextEquiv index="1"><Unicode>ocr</Unicode></TextEquiv><TextEquiv index="0"><Unicode>truth</Unicode></TextEquiv>', "truth"),
-    ('<TextEquiv><Unicode>none</Unicode></TextEquiv><TextEquiv index="4"><Unicode>four</Unicode></TextEquiv>', "four"),
+    ('<TextEquiv index="1" conf="0.5"><Unicode>ocr</Unicode></TextEquiv><TextEquiv><Unicode>truth</Unicode></TextEquiv>', "truth"),
+    ('<TextEquiv conf="0.5"><Unicode>ocr</Unicode></TextEquiv><TextEquiv index="1"><Unicode>truth</Unicode></TextEquiv>', "truth"),
     ("<TextEquiv><PlainText>p</PlainText><Unicode>first</Unicode></TextEquiv><TextEquiv><Unicode>second</Unicode></TextEquiv>", "first"),
     ('<Word><TextEquiv><Unicode>two</Unicode></TextEquiv></Word><Word><TextEquiv><Unicode>words</Unicode></TextEquiv></Word>', "two words"),
 ])
@@ -78,9 +79,9 @@ def test_document_order_without_reading_order(folder, read, write):
 
 
 @pytest.mark.parametrize(("bad", "message"), [
-    (line("l9", ""), "line l9: has no text"), (line("l9", "x", ""), "neither an outline nor a box"),
+    (line("l9", "x", ""), "neither an outline nor a box"),
     (line("l9", "x", "1,2 3"), "line l9: an odd count"),
-    (line("l9", "x", "500,500 600,500 600,600"), "encloses nothing"),
+    (line("l9", "x", "500,500 600,500 600,600"), "encloses nothing"), (line("l9", "x", "5,5 1e19,5 60,60"), "beyond any picture"),
     (line("l9", "", more='<TextEquiv index="q"><Unicode>x</Unicode></TextEquiv>'), "TextEquiv/@index is not a number"),
 ])
 def test_a_bad_line_is_named_and_the_next_is_cut(folder, read, write, bad, message):
@@ -104,3 +105,39 @@ def test_a_bad_page_is_named_and_the_next_is_read(folder, read, write, content, 
     reading = read("page", folder)
     assert [item.id for item in reading.items] == ["b/0001"]
     assert len(reading.dropped) == 1 and message in reading.dropped[0] and str(folder) in reading.dropped[0]
+
+
+def test_the_root_of_2009(folder, read, write):
+    write(folder / "a.xml", page(region("r", line("l1"), line("l2", points="10,30 50,30 50,40 10,40")), 2009).replace("PcGts", "pcGts"))
+    reading = read("page", folder)
+    assert [item.meta["line"] for item in reading.items] == ["l1", "l2"] and reading.notes == [] and reading.dropped == []
+
+
+def test_a_prediction_only_is_said(folder, read, write):
+    version = '<TextEquiv index="1" conf="0.5"><Unicode>ocr</Unicode></TextEquiv>'
+    write(folder / "a.xml", page(region("r", line("l", "", more=version))))
+    reading = read("page", folder)
+    assert reading.items[0].text == "ocr" and "1 lines have the text of a prediction only" in reading.notes[0]
+
+
+def test_outlines_without_text_are_cut_to_be_read(folder, read, write):
+    write(folder / "a.xml", page(region("r", line("l1", ""), line("l2", "", points="10,30 50,30 50,40 10,40"))))
+    reading = read("page", folder)
+    assert [(item.text, Image.open(item.source).size) for item in reading.items] == [(None, (40, 10)), (None, (40, 10))]
+    assert reading.dropped == [] and len(reading.notes) == 1 and "no line has text; 2 line pictures" in reading.notes[0]
+
+
+def test_orders_and_numbers_without_end_are_passed_over_at_once(folder, read, write):
+    """A pattern that begins anew at every "readingOrder" took a minute."""
+    numbers = 'imageFilename="scan.png" imageWidth="' + "9" * 100_000 + 'q" imageHeight="60"'
+    for name, content in {
+        "a": page(region("r", line("l1", custom="readingOrder {" * 20_000), line("l2", points="10,30 50,30 50,40 10,40"))),
+        "b": page(region("r", line("l3", custom="readingOrder {index:" + "1" * 20_000 + ";}", points="10,50 50,50 50,60 10,60"))),
+        "c": page("", attributes=numbers),
+        "d": page("<ReadingOrder>" + "<OrderedGroup>" * 50_000 + "</OrderedGroup>" * 50_000 + "</ReadingOrder>"),
+    }.items():
+        write(folder / f"{name}.xml", content)
+    reading = read("page", folder)
+    assert [item.meta["line"] for item in reading.items] == ["l1", "l2", "l3"]
+    assert len(reading.dropped) == 2 and all(len(message) < 300 for message in reading.dropped)
+    assert "Page/@imageWidth is not a number" in reading.dropped[0] and "nested more than 200 deep" in reading.dropped[1]

@@ -21,4 +21,4 @@ def test_folders_are_splits_and_images_lie_beside(tmp_path, read, write, picture
         ("Training/page/p1/0001", "Training", "train"), ("Training/page/p2/0001", "second", "train"),
         ("Validation/page/p1/0001", "Validation", "dev"), ("spare/page/p1/0001", "spare", None), ("test/page/p1/0001", "test", "test")]
     assert [i.group for i in reading.items][:2] == ["Training/page/p1", "Training/page/p2"]
-    assert len(reading.dropped) == 1 and "p3.xml: its image is not there (p3.jpg, beside it, one folder up or in a folder" in reading.dropped[0]
+    assert len(reading.dropped) == 1 and f"p3.xml: its image is not there (p3.jpg; looked for in {tmp_path}" in reading.dropped[0]

@@ -112,3 +112,19 @@ def test_people_who_write_capitals_set_letters_apart_low_and_wide():
             rows, columns = np.nonzero(ink(capital, "MOMENT") > 0.4)
             shapes.append(float(np.ptp(columns) / np.ptp(rows)))
     assert len(spaced) >= 6 and max(spaced) > 0.4 and max(shapes) > 1.5 * min(shapes)
+
+
+@pytest.mark.parametrize("style", ["printed", "handwritten"])
+def test_right_to_left_text_is_drawn_as_it_is_read(style) -> None:
+    # Pillow's own font draws its box for a letter it lacks, for a Hebrew one as for U+E000, which runs from left to right
+    hebrew, shown = (HandwritingStyle(random.Random(3), None, style).draw(text) for text in ("\u05d0\u05d1 (12) abc.", ".abc (12) \ue000\ue000"))
+    assert np.array_equal(np.asarray(hebrew), np.asarray(shown))
+
+
+def test_letters_that_join_need_raqm(draw, monkeypatch) -> None:
+    monkeypatch.setattr(rendered.features, "check", lambda feature: False)
+    with pytest.raises(InputError, match=r"text\.txt: has letters that join, as Arabic ones do; to draw them needs Pillow's Raqm.*libfribidi0"):
+        draw("\u0645\u0631\u062d\u0628\u0627")
+    with pytest.raises(InputError, match="letters that join"):
+        HandwritingStyle(random.Random(0), None).draw("\u0645\u0631")
+    HandwritingStyle(random.Random(0), None).draw("\u0661\u0662\u060c \u05d0")  # digits and marks of Arabic do not

@@ -7,8 +7,11 @@ import random
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
+from recognizer.data_prep.common import write_picture
 from recognizer.data_prep.sound import Spacing, join_sounds, set_level, write_sound
+from recognizer.errors import OutputError
 
 
 def test_pauses_and_margins_are_where_they_should_be():
@@ -47,3 +50,14 @@ def test_levels_and_files(tmp_path):
     write_sound(tmp_path / "a.flac", 2 * tone, 8000)
     samples, rate = soundfile.read(tmp_path / "a.flac")
     assert rate == 8000 and np.abs(samples - tone / np.abs(tone).max()).max() < 1e-4 and [*tmp_path.iterdir()] == [tmp_path / "a.flac"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, full_disk):
+    noise = np.random.default_rng(1).standard_normal(8000)
+    picture = Image.fromarray(np.random.default_rng(1).integers(0, 256, (40, 40), np.uint8))
+    for name, write in {"a.flac": lambda path: write_sound(path, noise, 8000), "a.wav": lambda path: write_sound(path, noise, 8000),
+                        "a.png": lambda path: write_picture(path, picture)}.items():  # fmt: skip
+        for size in (0, 1000):
+            with full_disk(size), pytest.raises(OutputError, match=rf"/{name}: cannot be written: File too large"):
+                write(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -103,3 +103,27 @@ def test_a_value_that_never_occurs_is_remarked(images, read, write):
 def test_a_folder_is_not_a_table(tmp_path, read):
     with pytest.raises(InputError, match="the table itself"):
         read("table", tmp_path)
+
+
+def test_a_table_without_header_row(images, read, write):
+    table = write(images / "t.tsv", "im/a.png\tun\nim/b.png\tdeux\n")
+    reading = read("table", table)
+    assert [(i.id, i.text, i.meta) for i in reading.items] == [("im/a", "un", {}), ("im/b", "deux", {})]
+    assert len(reading.notes) == 1 and "has no header row; its columns are called 1, 2, 1 names the files and 2 is the transcript" in reading.notes[0]
+    table = write(images / "t.csv", "w1,un,im/a.png\nw2,deux,im/gone.png\n")
+    with pytest.raises(ConfigError, match=r"--text-column: .* no header row and 3 columns; which is the transcript\? \(1, 2, 3\)"):
+        read("table", table)
+    reading = read("table", table, "--text-column", "2", "--group-column", "1")
+    assert [(i.id, i.text, i.group) for i in reading.items] == [("im/a", "un", "w1")] and len(reading.dropped) == 1
+    assert [i.text for i in read("table", table, "--group-column", "1").items] == ["un"]
+
+
+def test_metadata_of_public_data_sets(images, read, write):
+    table = write(images / "metadata.jsonl", '{"file_name": "im/a.png", "transcription": "un", "age": 3}\n\n[1]\n{"file_name": "im/b.png"\n'
+                  '{"file_name": "im/b.png", "transcription": null}\n{"transcription": "trois", "file_name": "im/c.png"}\n')
+    reading = read("table", table)
+    assert [(i.id, i.text, i.meta) for i in reading.items] == [("im/a", "un", {"age": "3"}), ("im/c", "trois", {})]
+    for message, (number, reason) in zip(reading.dropped, [(3, "JSON object"), (4, "not JSON"), (5, "transcript is empty")], strict=True):
+        assert message.startswith(f"{table}:{number}: ") and reason in message
+    table = write(images / "metadata.csv", "file_name,sentence\nim/a.png,un\n")
+    assert [(i.id, i.text) for i in read("table", table).items] == [("im/a", "un")]

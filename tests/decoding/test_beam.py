@@ -162,20 +162,29 @@ def segmentations(units: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_pronouncing_lexicon_equals_exhaustive_search(numerals, seed):
+    """Written as words, each text comes once, with its likeliest pronunciation; written as phones, each labeling with its likeliest words."""
     config = replace(WIDE, lm_weight=0.9, word_score=0.2, token_score=-0.3, lexicon="named elsewhere")
-    decoder = BeamDecoder(PHONES, config, Models(words=numerals, trie=build_trie(PRONUNCIATIONS, PHONES)))
+    models = Models(words=numerals, trie=build_trie(PRONUNCIATIONS, PHONES))
     table = random_log_probs(seed, 5)
-
-    def total(labels: Labels) -> float | None:
-        ways = segmentations(tuple(PHONES.spell(labels)))
-        return max((0.9 * numerals.sentence_log_prob(list(way)) + 0.2 * len(way) - 0.3 * len(labels) for way in ways), default=None)
-
-    check_against(decoder, table, total)
-    for h in decoder.decode(table, 50):
+    by_words: dict[Labels | tuple[str, ...], float] = {}
+    by_labels: dict[Labels | tuple[str, ...], float] = {}
+    for labels, acoustic in possible(table).items():
+        for words in segmentations(tuple(PHONES.spell(labels))):
+            score = acoustic + 0.9 * numerals.sentence_log_prob(list(words)) + 0.2 * len(words) - 0.3 * len(labels)
+            by_words[words] = max(by_words.get(words, -math.inf), score)
+            by_labels[labels] = max(by_labels.get(labels, -math.inf), score)
+    found = BeamDecoder(PHONES, config, models).decode(table, EVERYTHING)
+    written = BeamDecoder(PHONES, replace(config, words=False), models).decode(table, EVERYTHING)
+    for expected, got in ((by_words, [(h.words, h.score) for h in found]), (by_labels, [(h.labels, h.score) for h in written])):
+        assert len(dict(got)) == len(got) and [score for _, score in got] == sorted(dict(got).values(), reverse=True)
+        assert dict(got) == {text: pytest.approx(score, abs=1e-5) for text, score in expected.items()}
+    for h in found[:50]:
         units = tuple(PHONES.spell(h.labels))
         assert all(units[begin:end] in PRONUNCIATIONS[word] for word, (begin, end) in zip(h.words, h.spans, strict=True))
         assert h.words in segmentations(units)
+        assert h.score == pytest.approx(h.acoustic + h.language + h.bonus, abs=1e-9)
         assert h.language == pytest.approx(0.9 * numerals.sentence_log_prob(list(h.words)), abs=1e-5)
+    assert BeamDecoder(PHONES, config, models).decode(table, 7) == found[:7]
 
 
 def test_words_know_their_places(words):

@@ -14,7 +14,7 @@ import pytest
 from recognizer.config import DecoderConfig
 from recognizer.decoding import combination
 from recognizer.decoding.combination import SystemCombination, TokenCombination, WordCombination
-from recognizer.decoding.ctc_score import label_log_prob
+from recognizer.decoding.ctc_score import choose_ways, label_log_prob
 from recognizer.decoding.decoder import load_decoder
 from recognizer.errors import ConfigError, InputError
 from recognizer.lm.binary import load_ngram, save_ngram
@@ -297,3 +297,105 @@ def test_a_lexicon_beside_an_open_vocabulary_is_refused(files, tmp_path: Path) -
     (tmp_path / "lexicon.txt").write_text("ab a b\n")
     with pytest.raises(ConfigError, match="closed vocabulary"):
         load_decoder(settings(lm=files["lm"], lexicon=str(tmp_path / "lexicon.txt"), vocabulary="open"), LETTERS, second=OTHERS)
+
+
+def test_the_ways_of_words_are_chosen_as_by_scoring_each_anew() -> None:
+    """Word by word, each way with those chosen before it and the first ways after it, by a sum over all paths."""
+    rng = np.random.default_rng(5)
+    changed = 0
+    for seed in range(60):
+        table = random_log_probs(seed, int(rng.integers(12, 40)), 6, sharpness=1.5)
+        separator = [5] if seed % 2 else []
+        ways = [[rng.integers(1, 5, rng.integers(1, 4)).tolist() for _ in range(rng.integers(1, 4))] for _ in range(rng.integers(1, 4))]
+
+        def score(spelt: list[list[int]], separator: list[int] = separator, table: np.ndarray = table) -> float:
+            labels = [label for place, way in enumerate(spelt) for label in ((separator if place else []) + way)]
+            return label_log_prob(table, np.array(labels, np.int64))
+
+        best = [each[0] for each in ways]
+        if score(best) == -math.inf:
+            continue
+        for place, each in enumerate(ways):
+            best[place] = max(each, key=lambda way, place=place: score([*best[:place], way, *best[place + 1 :]]))
+        flat = [(separator if place else []) + way for place, each in enumerate(ways) for way in each]
+        stops, words = np.cumsum([len(way) for way in flat]), np.cumsum([len(each) for each in ways])
+        chosen = choose_ways(np.exp(table), np.array([label for way in flat for label in way], np.int64), stops, words)
+        assert [each[number] for each, number in zip(ways, chosen, strict=True)] == best
+        changed += bool(chosen.any())
+    assert changed > 20
+
+
+def test_ways_that_nothing_can_be_compared_with_are_told() -> None:
+    table = np.exp(random_log_probs(1, 2))
+    assert choose_ways(table, np.array([1, 2, 3, 1], np.int64), np.array([3, 4]), np.array([2])).size == 0  # three labels in two frames
+
+
+def spoken(files: dict[str, str], tables: list[tuple[np.ndarray, np.ndarray]], pause: int) -> np.ndarray:
+    """Log-probs of several utterances with pauses between."""
+    silence = np.hstack([peaked([0] * pause, 4, 9.0), peaked([0] * pause, 4, 9.0)])
+    return np.concatenate([part for pair in tables for part in (np.hstack(pair), silence)][:-1])
+
+
+@pytest.mark.parametrize("build", [letters_first, phones_first])
+def test_a_recording_says_what_its_parts_say(files, build: Callable[..., SystemCombination]) -> None:
+    decoder = build(files, beam_size=200)
+    tables = [two_tables(seed, 20) for seed in range(8)]
+    whole = spoken(files, tables, 10)
+    decoder.whole_frames = 45
+    pieces: list[int] = []
+    decode_segment = decoder._decode_segment
+    decoder._decode_segment = lambda table, n: pieces.append(len(table)) or decode_segment(table, n)  # type: ignore[method-assign, func-returns-value]
+    found = decoder.decode(whole, 6)
+    assert sum(pieces) == len(whole) and max(pieces) <= 45 and len(pieces) == len(found[0].segments) == 8
+    begins = np.cumsum([0, *pieces[:-1]])
+    alone = [decode_segment(whole[begin : begin + size], 6) for begin, size in zip(begins, pieces, strict=True)]
+    assert found[0].words == tuple(word for best, *_ in alone for word in best.words)
+    for name in ("score", "acoustic", "language", "bonus"):
+        assert getattr(found[0], name) == pytest.approx(sum(getattr(best, name) for best, *_ in alone))
+    assert [h.score for h in found] == sorted((h.score for h in found), reverse=True)
+    second = found[0].score - min(best.score - other.score for best, other, *_ in alone)  # one segment replaced by its nearest alternative
+    assert found[1].score == pytest.approx(second) and len({h.words for h in found}) == len(found) == 6
+    for h in found:
+        assert all(0 <= frame < len(whole) for frame in h.frames)
+        spelt = [decoder.first.alphabet.spell(h.labels[begin:end]) for begin, end in h.spans]
+        if build is letters_first:
+            assert LETTERS.decode(h.labels) == " ".join(h.words) and ["".join(way) for way in spelt] == list(h.words)
+        else:
+            assert [tuple(way) for way in spelt] == [LEXICON[word] for word in h.words]
+    frames = [frame for begin, (best, *_) in zip(begins, alone, strict=True) for frame in (begin + f for f in best.frames)]
+    assert set(frames) <= set(found[0].frames)
+
+
+def test_no_more_than_the_limit_is_decoded_whole(files) -> None:
+    decoder = letters_first(files)
+    table = np.hstack(two_tables(3, 40))
+    whole = decoder.decode(table, 5)
+    decoder.whole_frames = 40
+    assert decoder.decode(table, 5) == whole and whole[0].segments == ()
+    decoder.whole_frames = 39
+    assert len(decoder.decode(table, 5)[0].segments) == 2
+
+
+def test_the_cost_grows_with_the_length_and_no_faster(files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in frames times labels that are scored, which is what takes the time."""
+    cells = [0]
+    quick, choose = combination.quick_label_log_prob, combination.choose_ways
+
+    def count(table: np.ndarray, labels: np.ndarray) -> float:
+        cells[0] += len(table) * len(labels)
+        return quick(table, labels)
+
+    def count_ways(table: np.ndarray, labels: np.ndarray, *stops: np.ndarray) -> np.ndarray:
+        cells[0] += len(table) * len(labels)
+        return choose(table, labels, *stops)
+
+    monkeypatch.setattr(combination, "quick_label_log_prob", count)
+    monkeypatch.setattr(combination, "choose_ways", count_ways)
+    decoder = phones_first(files, beam_size=30)
+    decoder.whole_frames = 60
+    costs = []
+    for parts in (5, 10, 20, 40):
+        cells[0] = 0
+        decoder.decode(spoken(files, [two_tables(seed % 5, 25)[::-1] for seed in range(parts)], 10))
+        costs.append(cells[0] / parts)
+    assert max(costs) < 1.5 * min(costs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from recognizer.config import PlattScaling
 from recognizer.decoding.alignment import Alignment, viterbi_align
-from recognizer.decoding.confidence import combine, confidence, log_odds, peaks, posteriors, word_peaks
+from recognizer.decoding.confidence import combine, label_posteriors, log_odds, peaks, posteriors, word_peaks, word_posteriors
+from recognizer.decoding.hypothesis import Hypothesis, Segment
 from recognizer.errors import InputError
+from recognizer.text.alphabet import Alphabet
 
 
 def scored(*pairs: tuple[str, float]) -> list[tuple[str, float]]:
@@ -78,15 +81,32 @@ def test_confidence_is_the_product_or_a_logistic_regression_in_log_odds() -> Non
     table = np.log([[0.1, 0.8, 0.1], [0.7, 0.2, 0.1], [0.3, 0.1, 0.6]])
     n_best = [((1, 2), math.log(0.75)), ((1,), math.log(0.25))]
     peak = peaks(table, viterbi_align(table, (1, 2)))
-    assert confidence(n_best, peak).tolist() == pytest.approx([0.8, 0.75 * 0.6])
-    assert confidence(n_best, peak, PlattScaling(0.0, 1.0, 0.0)).tolist() == pytest.approx([0.8, 0.6])
+    assert combine(posteriors(n_best), peak).tolist() == pytest.approx([0.8, 0.75 * 0.6])
+    assert combine(posteriors(n_best), peak, PlattScaling(0.0, 1.0, 0.0)).tolist() == pytest.approx([0.8, 0.6])
     words, weakest = [(("a b",), math.log(0.75)), (("a",), math.log(0.25))], word_peaks(peak, [(0, 2)])
-    assert confidence(words, weakest).tolist() == pytest.approx([0.75 * 0.6])
+    assert combine(posteriors(words), weakest).tolist() == pytest.approx([0.75 * 0.6])
     odds = 2.0 * math.log(3) + 0.5 * math.log(1.5) - 1.0
-    assert confidence(words, weakest, PlattScaling(2.0, 0.5, -1.0)).tolist() == pytest.approx([1 / (1 + math.exp(-odds))])
+    assert combine(posteriors(words), weakest, PlattScaling(2.0, 0.5, -1.0)).tolist() == pytest.approx([1 / (1 + math.exp(-odds))])
     for hypotheses in (n_best, words):
         with pytest.raises(InputError, match=r"has \d symbols or words, there are 3 peaks"):
-            confidence(hypotheses, np.ones(3))
+            combine(posteriors(hypotheses), np.ones(3))
+
+
+def test_each_segment_of_a_recording_has_posteriors_of_its_own() -> None:
+    alphabet = Alphabet((" ", "a", "b"))
+
+    def said(text: str, probability: float) -> Hypothesis:
+        return Hypothesis(tuple(alphabet.encode(text)), (), math.log(probability))
+
+    parts = [(said("ab", 0.8), said("a", 0.2)), (said("b a", 0.7), said("a a", 0.3))]
+    whole = Hypothesis(tuple(alphabet.encode("ab b a")), (), 0.0, segments=(Segment(0, parts[0]), Segment(3, parts[1])))
+    found = [whole, replace(whole, score=-9.0, segments=())]
+    assert label_posteriors(found).tolist() == pytest.approx([1.0, 0.8, 1.0, 0.7, 1.0, 1.0])
+    assert word_posteriors(alphabet, found).tolist() == pytest.approx([0.8, 0.7, 1.0])
+    cut = replace(whole, labels=tuple(alphabet.encode("abb a")), segments=(Segment(0, parts[0]), Segment(2, parts[1])))  # within a word
+    assert word_posteriors(alphabet, [cut]).tolist() == pytest.approx([0.7, 1.0])
+    for known in parts:  # alone, as ever
+        assert label_posteriors(known).tolist() == posteriors([(h.labels, h.score) for h in known]).tolist()
 
 
 def test_certainty_has_a_limit() -> None:

@@ -80,6 +80,48 @@ def test_mapped_and_in_memory_models_decode_alike(files):
     assert [h.score for h in mapped.decode(table, 5)] == pytest.approx([h.score for h in read], abs=1e-4)
 
 
+def spelling_log_probs(text, alphabet, share=0.97):
+    """Log-probs that spell a text, with a blank after every symbol."""
+    labels = [label for symbol in alphabet.encode(text) for label in (symbol, 0)]
+    table = np.full((len(labels), len(alphabet)), (1 - share) / (len(alphabet) - 1))
+    table[np.arange(len(labels)), labels] = share
+    return np.log(table)
+
+
+def test_words_that_cannot_be_spelt_are_listed(files):
+    save_ngram(estimate_ngram(["ab Ab", "ac ab"], order=2, level="words"), files / "capitals.ngram")
+    assert load_decoder(beam(lm="capitals.ngram"), LETTERS, files).unspelt == ("Ab", "ac")
+    for decoder in (load_decoder(DecoderConfig(), LETTERS), load_decoder(beam(lm="letters.arpa"), LETTERS, files)):
+        assert decoder.unspelt == ()
+    settings = beam(lm="words.ngram", lexicon="spoken.txt", combine_lexicon="written.txt", combine_with="x")
+    assert load_decoder(settings, PHONES, files, second=LETTERS).unspelt == ("a",)  # the other list does not have it
+    settings = beam(lm="capitals.ngram", combine_lexicon="spoken.txt", combine_with="x", vocabulary="closed")
+    combined = load_decoder(settings, LETTERS, files, second=PHONES)
+    assert combined.unspelt == ("Ab", "ac") and combined.models.trie.words == ("ab",)
+
+
+@pytest.mark.parametrize("lexicon", [None, "written.txt"])
+def test_a_hotword_joins_a_closed_vocabulary(files, lexicon):
+    settings, table = beam(lm="words.ngram", lexicon=lexicon, vocabulary="closed"), spelling_log_probs("ab bb", LETTERS)
+    best = load_decoder(settings, LETTERS, files).decode(table)[0]
+    assert "bb" not in LETTERS.decode(best.labels).split()
+    best = load_decoder(settings, LETTERS, files, {"BB": 3.0}).decode(table)[0]
+    assert LETTERS.decode(best.labels) == "ab bb" and best.words == ("ab", "bb")
+    assert load_decoder(settings, LETTERS, files, {"bb": -3.0}).models.trie.words == load_decoder(settings, LETTERS, files).models.trie.words
+
+
+def test_a_hotword_of_two_recognizers_must_be_spelt_by_both(files):
+    settings = beam(lm="words.ngram", combine_lexicon="spoken.txt", combine_with="x", vocabulary="closed")
+    with pytest.raises(InputError, match=r"hotword 'bb': cannot be spelt by both recognizers, .*decoder\.combine_with=null"):
+        load_decoder(settings, LETTERS, files, {"bb": 3.0}, PHONES)
+    (files / "names.txt").write_text("ab  A B\nba  B A\na  A\nbb  B B\n")
+    phones = np.repeat(spelling_log_probs(["A", "B", "B", "B"], PHONES), 2, axis=0)[:10]
+    table = np.concatenate([spelling_log_probs("ab bb", LETTERS), phones], axis=1)
+    settings = beam(lm="words.ngram", combine_lexicon="names.txt", combine_with="x", vocabulary="closed")
+    words = [load_decoder(settings, LETTERS, files, hotwords, PHONES).decode(table)[0].words for hotwords in (None, {"bb": 5.0, "Ab": 1.0})]
+    assert "bb" not in words[0] and "bb" in words[1]
+
+
 @pytest.mark.parametrize("kind", ["greedy", "beam"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_failure_of_any_kind_costs_one_item(monkeypatch, kind, threads):
@@ -87,8 +129,9 @@ def test_a_failure_of_any_kind_costs_one_item(monkeypatch, kind, threads):
     many = [random_log_probs(seed, 12) for seed in range(6)]
     expected = [decoder.decode(table) for table in many]
     many[1], many[4] = np.full((3, 4), np.nan), np.zeros(5)
-    decode = type(decoder).decode
-    monkeypatch.setattr(type(decoder), "decode", lambda self, table, n: 1 / 0 if table.ndim == 1 else decode(self, table, n))
+    step = "decode" if kind == "greedy" else "_check"
+    run = getattr(type(decoder), step)
+    monkeypatch.setattr(type(decoder), step, lambda self, table, *rest: 1 / 0 if table.ndim == 1 else run(self, table, *rest))
     found = list(decoder.decode_all(many, threads=threads))
     assert [found[n] for n in (0, 2, 3, 5)] == [expected[n] for n in (0, 2, 3, 5)]
     assert isinstance(found[1], InputError) and isinstance(found[4], ZeroDivisionError)

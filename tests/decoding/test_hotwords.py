@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.decoding.hotwords import build_hotwords, parse_hotword
+from recognizer.decoding.hotwords import build_hotwords, find_words, fold_case, parse_hotword
 from recognizer.errors import ConfigError, InputError
 from recognizer.text.alphabet import Alphabet
 
@@ -75,3 +75,23 @@ def test_what_cannot_be_spelt_is_named():
         build_hotwords({"xyz": 1.0}, LETTERS)
     with pytest.raises(InputError, match="'three' is not in the lexicon"):
         build_hotwords({"three": 1.0}, PHONES, {"ONE": [("A",)]})
+    with pytest.raises(InputError, match="cannot spell any pronunciation of 'four'"):
+        build_hotwords({"four": 1.0}, PHONES, {"FOUR": [("F", "AO")], "ONE": [("A",)]})
+
+
+def test_case_is_folded_to_that_of_the_alphabet():
+    assert fold_case(" New  YORK É3", Alphabet((" ", *"neworkyé"))) == "new york é3"
+    assert fold_case("Straße", Alphabet(tuple("STRAE"))) == "STRASSE"
+    assert fold_case("aB", Alphabet(tuple("aAbB"))) == "aB"
+    folded, plain = (build_hotwords({phrase: 8.0}, LETTERS) for phrase in ("AB  a", "ab a"))
+    assert np.array_equal(folded.target, plain.target) and np.array_equal(folded.gain, plain.gain)
+
+
+def test_the_words_of_phrases():
+    assert find_words(["Ab a", "ab"], LETTERS) == ("ab", "a")
+    assert find_words(["one TWO"], PHONES, {"ONE": [("A",)], "two": [("B",)]}) == ("ONE", "two") and find_words(["A B"], PHONES) == ()
+
+
+def test_pronunciations_that_the_alphabet_lacks_do_not_count():
+    spell = {"one": [("W", "A"), ("A", "B")]}
+    assert build_hotwords({"one": 4.0}, PHONES, spell).score(PHONES.encode(["A", "B"])) == 4.0

@@ -62,6 +62,8 @@ def test_the_lookahead_score_is_that_of_the_best_word_below(words, random):
 def test_words_that_cannot_be_spelt_are_kept_apart_or_refused():
     trie = build_trie(spell_words(["ab", "xyz"]), ALPHABET)
     assert trie.words == ("ab",) and trie.unspelt == ("xyz",)
+    trie = build_trie({"ab": [("a", "b")], "b": []}, ALPHABET)
+    assert trie.words == ("ab",) and trie.unspelt == ("b",)
     with pytest.raises(InputError, match=r"none of the 1 words .*'xyz', for one, needs 'x', 'y', 'z'"):
         build_trie(spell_words(["xyz"]), ALPHABET)
     for build, none in ((build_trie, {}), (build_character_trie, [])):
@@ -90,6 +92,8 @@ def test_lexicon_files(tmp_path):
     path = tmp_path / "lexicon.txt"
     path.write_text("abba\ncab\tc a b\ncab  k a b\n\n")
     assert load_spellings(path, ALPHABET) == {"abba": [tuple("abba")], "cab": [tuple("cab"), tuple("kab")]}
+    path.write_text("cab 0.9 c a b\nab 1 a b\n")
+    assert load_spellings(path, ALPHABET) == {"cab": [tuple("cab")], "ab": [tuple("ab")]}
     path.write_text("ONE  W AH1 N\nONE(2)  HH W AH1 N\n")
     assert load_spellings(path, Alphabet(("AH", "HH", "N", "W"), "units")) == {"ONE": [("W", "AH", "N"), ("HH", "W", "AH", "N")]}
     for content, message in ((b"\n", "holds no words"), (b"\xff\xfe\x00", "not UTF-8")):

@@ -49,6 +49,27 @@ def test_what_cannot_be_written_leaves_the_old_files(folder, full_disk) -> None:
         save_results(folder / "nowhere", RECORD, EVALUATION)
 
 
+def test_a_folder_that_was_being_replaced_is_refused(folder, monkeypatch) -> None:
+    """Killed with some files new and some old, at any of the renames."""
+    replace, done = Path.replace, []
+
+    def die(self: Path, target: Path) -> Path:
+        if len(done) == limit:
+            raise KeyboardInterrupt
+        done.append(target.name)
+        return replace(self, target)
+
+    for limit in range(5):
+        save_results(folder, RECORD, EVALUATION)
+        done.clear()
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "replace", die)
+            save_results(folder, {"level": "units"}, EVALUATION)
+        assert done == ["scores.json", "summary.txt", "hyp.trn", "ref.trn"][:limit]
+        with pytest.raises(InputError, match=r"\.jsonl?: no such file; write it with `recognizer evaluate MODEL MANIFEST -o .*`, again if"):
+            load_results(folder)
+
+
 @pytest.mark.parametrize(("name", "text", "words"), [
     ("scores.json", "{", "scores.json: not JSON"),
     ("scores.json", "[]", "scores.json: expected a JSON object"),

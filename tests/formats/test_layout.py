@@ -31,6 +31,13 @@ def test_a_line_as_alto(picture: str) -> None:
     assert [gap.get("WIDTH") for gap in line.findall("a:SP", space)] == ["30"]
 
 
+def test_spaces_between_words_that_run_from_right_to_left(picture: str) -> None:
+    line_image = Transcript(picture, "\u05d0 \u05d1", words=(Word("\u05d0", 80, 120), Word("\u05d1", 10, 50)))
+    root = ElementTree.fromstring(Alto().render(line_image).encode())
+    (gap,) = root.findall(".//a:SP", {"a": ALTO})
+    assert (gap.get("HPOS"), gap.get("WIDTH")) == ("50", "30")
+
+
 def test_a_line_as_page(picture: str) -> None:
     line_image = Transcript(picture, "a <b", width=90, words=(Word("a", 10.4, 50.0, 0.5), Word("<b", 399.9, 400.0)))
     root = ElementTree.fromstring(Page().render(line_image).encode())
@@ -42,3 +49,14 @@ def test_a_line_as_page(picture: str) -> None:
     corners = [word.find("p:Coords", space).get("points") for word in root.findall(".//p:Word", space)]
     assert corners == ["10,0 50,0 50,60 10,60", "399,0 400,0 400,60 399,60"]
     assert root.find(".//p:Word/p:TextEquiv", space).get("conf") == "0.5000"
+
+
+@pytest.mark.parametrize("writer", [Alto(), Page()])
+def test_what_xml_cannot_hold_is_replaced(tmp_path: Path, writer: Alto | Page) -> None:
+    path = tmp_path / "a\x01\x1b[31m\udcff\ufffe\U0001f600\t.png"
+    Image.new("L", (40, 6), 255).save(path, "png")
+    transcript = Transcript(str(path), "b\x00c \x0b\u00e9", words=(Word("b\x00c", 1, 9), Word("\x0b\u00e9", 10, 20)))
+    root = ElementTree.fromstring(writer.render(transcript).encode())
+    held = [value for element in root.iter() for value in (element.text, *element.attrib.values()) if value]
+    assert any(value.endswith("/a\ufffd\ufffd[31m\\udcff\ufffd\U0001f600\t.png") for value in held)
+    assert "b\ufffdc" in held and "\ufffd\u00e9" in held

@@ -63,3 +63,8 @@ def test_nothing_is_lost_and_nothing_overlaps(shapes) -> None:
         assert " " not in cue.text or (len(cue.text) <= MAX_LINE_LENGTH and cue.end - cue.start <= MAX_SECONDS + 1e-9)
         assert cue.start < cue.end <= now + 1e-9
     assert all(a.end <= b.start + 1e-9 for a, b in pairwise(cues))
+
+
+def test_control_characters_are_replaced() -> None:
+    transcript = Transcript("a.wav", "a\x1b \x00b", seconds=1.0, words=(Word("a\x1b", 0.0, 0.4), Word("\x00b", 0.4, 1.0)))
+    assert [writer.render(transcript).splitlines()[-1] for writer in (Srt(), Vtt())] == 2 * ["a\ufffd \ufffdb"]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from recognizer.errors import InputError
+from recognizer.image import io
 from recognizer.image.io import IMAGE_SUFFIXES, image_size, load_image
 
 
@@ -97,11 +98,6 @@ def test_exif_orientation(tmp_path: Path, suffix: str, orientation: int) -> None
     assert image_size(tmp_path / f"a.{suffix}") == (40, 24)
 
 
-def test_first_page_counts(tmp_path: Path, gray: np.ndarray) -> None:
-    Image.fromarray(gray).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("L", (5, 5), 0)])
-    assert np.array_equal(load_image(tmp_path / "a.tif"), gray) and image_size(tmp_path / "a.tif") == (37, 23)
-
-
 def expect_one_line(path: Path, word: str, read=load_image) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -135,11 +131,48 @@ def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
         expect_one_line(path, "")
 
 
-def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: np.ndarray) -> None:
+@pytest.mark.parametrize("read", [load_image, image_size])
+def test_pages_of_one_file_are_counted_and_refused(tmp_path: Path, gray: np.ndarray, read) -> None:
+    page = Image.fromarray(gray)
+    for name, more, count in (("a.tif", 1, "2"), ("a.tif", 4, "5"), ("a.tif", 120, "more than 100"), ("a.png", 1, "2"), ("a.webp", 2, "3")):
+        page.convert("RGB").save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", page.size, (9 * i, 0, 0)) for i in range(more)])
+        expect_one_line(tmp_path / name, f"holds {count} pages; save each as a file of its own", read)
+
+
+def test_smaller_copies_within_a_tiff_file_are_no_pages(tmp_path: Path, gray: np.ndarray) -> None:
+    small = Image.new("L", (5, 5), 0)
+    small.encoderinfo = {"tiffinfo": {0x00FE: 1}}
+    Image.fromarray(gray).save(tmp_path / "a.tif", save_all=True, append_images=[small])
+    assert np.array_equal(load_image(tmp_path / "a.tif"), gray) and image_size(tmp_path / "a.tif") == (37, 23)
+
+
+@pytest.mark.parametrize("read", [load_image, image_size])
+def test_too_many_pixels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: np.ndarray, read) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(gray).save(path)
-    for limit in (gray.size - 1, gray.size // 2 - 1):  # where Pillow warns, and where it refuses
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        expect_one_line(path, "pixels")
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", gray.size)
-    assert load_image(path).shape == gray.shape
+    monkeypatch.setattr(io, "MAX_PIXELS", gray.size - 1)
+    expect_one_line(path, f"37 x 23 pixels, more than {gray.size - 1:,}; cut it into pages or lines", read)
+    monkeypatch.setattr(io, "MAX_PIXELS", gray.size)
+    read(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", gray.size // 2 - 1)  # where Pillow refuses by itself
+    expect_one_line(path, "pixels; cut it into pages or lines", read)
+
+
+def test_a_page_of_99_megapixels_opens(tmp_path: Path) -> None:
+    Image.new("1", (11_000, 9_000), 1).save(tmp_path / "a.png")
+    assert image_size(tmp_path / "a.png") == (11_000, 9_000)
+    page = load_image(tmp_path / "a.png")
+    assert page.shape == (9_000, 11_000) and page[::100].min() == 255
+
+
+@pytest.mark.parametrize("name", LOSSLESS)
+def test_strips_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: np.ndarray, name: str) -> None:
+    LOSSLESS[name](gray).save(tmp_path / name)
+    whole = load_image(tmp_path / name)
+    monkeypatch.setattr(io, "STRIP_PIXELS", 5 * gray.shape[1])
+    assert np.array_equal(load_image(tmp_path / name), whole)
+
+
+def test_samples_without_end_or_value_become_black_and_white(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[np.nan, -np.inf, np.inf]], dtype=np.float32)).save(tmp_path / "a.tif")
+    assert load_image(tmp_path / "a.tif").tolist() == [[128, 0, 255]]

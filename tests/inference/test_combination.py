@@ -16,6 +16,7 @@ from recognizer.bundle.provenance import TRAINED_ON, Provenance
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import load_manifest, save_manifest
 from recognizer.decoding.combination import TokenCombination, WordCombination
+from recognizer.decoding.confidence import word_posteriors
 from recognizer.errors import BundleError, ConfigError
 from recognizer.evaluation.inspect import inspect
 from recognizer.inference.recognizer import Recognizer
@@ -80,6 +81,20 @@ def test_windows_and_other_inputs_change_nothing(bundles, models, tones, speak, 
     (cut,) = both.emissions([path])
     assert not np.array_equal(whole.combined_log_probs, cut.combined_log_probs)  # cut into windows indeed
     np.testing.assert_allclose(whole.combined_log_probs, cut.combined_log_probs, atol=0.05)
+
+
+def test_a_long_recording_is_decoded_in_segments_with_times_and_confidence(bundles, models, speak, tmp_path) -> None:
+    both = load(bundles[0], closed(models, combine_with=str(bundles[1])))
+    path, _ = long_recording(speak, tmp_path / "long.wav", 40)
+    (emission,) = both.emissions([path])
+    both.decoder.whole_frames = len(emission.log_probs) // 5
+    (found,) = both.transcribe([path], n_best=4, times=True)
+    assert len(both.decode(emission.combined_log_probs).segments) >= 5 and found.error is None
+    assert [word.text for word in found.words] == found.text.split() and len({other.text for other in found.alternatives} | {found.text}) == 4
+    assert [token.start for token in found.tokens] == sorted(token.start for token in found.tokens)
+    assert all(0 <= word.start < word.end <= found.seconds and 0 < word.confidence <= 1 for word in found.words)
+    shares = word_posteriors(both.alphabet, both.decoder.decode(emission.combined_log_probs, 20))
+    assert len(shares) == len(found.words)
 
 
 @pytest.mark.parametrize("level", ["words", "characters"])

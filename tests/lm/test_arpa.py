@@ -132,6 +132,7 @@ def test_pruned_models_lack_suffixes_and_contexts(write) -> None:
         ("\\data\\", "", r"m.arpa: is not an ARPA file: no line is"),
         ("ngram 2=4", "ngram 3=4", r"m.arpa:5: expected 'ngram 2=COUNT', found 'ngram 3=4'"),
         ("ngram 2=4", "ngram 2=four", r"m.arpa:5: expected 'ngram 2=COUNT'"),
+        ("ngram 2=4", "ngram 2=" + "4" * 5000, r"m.arpa:5: expected 'ngram 2=COUNT'"),
         ("ngram 1=5\nngram 2=4\nngram 3=2\n", "", r"m.arpa:5: expected 'ngram 1=COUNT', found '\1-grams:'"),
         ("ngram 2=4", "ngram 2=5", r"m.arpa:15: expected 5 2-grams as \data\ says, found 4"),
         ("ngram 1=5", "ngram 1=4", r"m.arpa:8: expected 4 1-grams as \data\ says, found 5"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 
 from recognizer.errors import InputError
+from recognizer.lm import binary
 from recognizer.lm.binary import MAGIC, is_model, load_ngram, save_ngram
 from recognizer.lm.interpolate import interpolate_ngrams
 from recognizer.lm.kneser_ney import estimate_ngram
@@ -187,11 +190,13 @@ def test_every_cut_is_noticed(either) -> None:
 
 
 def take_apart(path: Path) -> tuple[dict, bytes]:
-    """The header of a file and what follows it."""
+    """The header of a file, without the digest, and what follows it."""
     whole = path.read_bytes()
     begin = len(MAGIC) + 8
     length = int.from_bytes(whole[len(MAGIC) : begin], "little")
-    return json.loads(whole[begin : begin + length]), whole[begin + length :]
+    header = json.loads(whole[begin : begin + length])
+    del header["sha256"]
+    return header, whole[begin + length :]
 
 
 def put_together(path: Path, header: dict, rest: bytes) -> None:
@@ -237,7 +242,9 @@ def test_a_newer_version_is_named(either) -> None:
     [
         ("plain", {"offsets": None}), ("plain", {"lengths.symbol": 3}), ("plain", {"vocabulary": 4}), ("plain", {"start": 10**6}),
         ("plain", {"level": "bytes"}), ("plain", {"symbol_bytes": 2}), ("plain", {"lengths.first": 2}), ("plain", {"offsets.first": 10**9}),
-        ("plain", {"format": None}), ("plain", {"order": "three"}),
+        ("plain", {"format": None}), ("plain", {"order": "three"}), ("plain", {"order": 10**9}), ("plain", {"start": 0}),
+        ("plain", {"lengths.first": -1}), ("plain", {"offsets.symbol": 4}), ("plain", {"symbol_bytes": -1}),
+        ("compact", {"start": 0}), ("plain", {"format": 1e999}),
         ("compact", {"widths": None}), ("compact", {"widths.symbol": 2}), ("compact", {"widths.log_prob": -2}), ("compact", {"widths.leads": None}),
         ("compact", {"widths.leads": "1"}), ("compact", {"states": 0}), ("compact", {"states": 21}), ("compact", {"arcs": 10**30}),
         ("compact", {"arcs": "1"}), ("compact", {"arcs": None}), ("compact", {"vocabulary": 10}), ("compact", {"vocabulary": -1}),
@@ -260,6 +267,90 @@ def test_a_header_that_does_not_fit_is_refused(form, change, request) -> None:
     put_together(path, header, rest)
     with pytest.raises(InputError, match="damaged"):
         load_ngram(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value"),
+    [
+        ("first", 2, 10**9), ("first", 2, 3), ("symbol", 3, 7), ("symbol", -1, 10**6), ("symbol", -1, -1), ("symbol", 10, 4), ("target", -1, 10**6),
+        ("target", -1, -2), ("fallback", 0, 0), ("fallback", 1, 1), ("fallback", -1, -1), ("log_prob", -1, np.nan), ("backoff", -1, np.inf),
+    ],
+)  # fmt: skip
+def test_numbers_that_lead_astray_are_refused_without_a_digest_too(name, place, value, model, tmp_path) -> None:
+    array = getattr(model, name).copy()
+    assert array[place] != value
+    array[place] = value
+    save_ngram(replace(model, **{name: array}), tmp_path / "m.ngram")
+    put_together(tmp_path / "m.ngram", *take_apart(tmp_path / "m.ngram"))
+    with pytest.raises(InputError, match=r"m\.ngram: is damaged"):
+        load_ngram(tmp_path / "m.ngram")
+
+
+def test_a_file_without_a_digest_opens(model, either) -> None:
+    put_together(either, *take_apart(either))
+    assert load_ngram(either).sentence_log_prob("été") == pytest.approx(model.sentence_log_prob("été"), rel=1e-2)
+
+
+FLIPS = """
+import random, sys
+from pathlib import Path
+import numpy as np
+from recognizer.errors import InputError
+from recognizer.lm.binary import load_ngram
+from recognizer.lm.ngram import query_many
+
+def answers(path):
+    model = load_ngram(path)
+    states, ids = (each.ravel() for each in np.mgrid[: len(model.backoff), : len(model.symbols)])
+    return (model.order, model.level, model.symbols, model.start, *(each.tobytes() for each in query_many(*model.arrays, states, ids)))
+
+rng = random.Random(1)
+for name in sys.argv[2:]:
+    path, refused, same, other = Path(name), 0, 0, 0
+    whole, expected = path.read_bytes(), answers(path)
+    begin = 0 if sys.argv[1] == "all" else whole.index(b"}") + 1
+    for _ in range(100):
+        bit = rng.randrange(8 * begin, 8 * len(whole))
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        try:
+            found = answers(path)
+            same, other = same + (found == expected), other + (found != expected)
+        except InputError:
+            refused += 1
+    print(refused, same, other)
+"""
+
+
+@pytest.mark.parametrize("digest", [True, False])
+def test_flipped_bits_never_pass_for_the_model(digest, model, tmp_path) -> None:
+    """Nor crash the process; where an older version wrote no digest, those that stay within bounds are not known."""
+    paths = [tmp_path / name for name in ("plain.ngram", "compact.ngram")]
+    for path in paths:
+        save_ngram(model, path, compact=path.name == "compact.ngram")
+        if not digest:
+            put_together(path, *take_apart(path))
+    run = subprocess.run([sys.executable, "-c", FLIPS, "all" if digest else "data", *paths], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    counts = [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+    assert [sum(row) for row in counts] == [100, 100]
+    assert counts[1][2] == 0 and (counts[0][2] == 0) == digest
+    assert min(row[0] for row in counts) > 10
+
+
+def test_a_large_mapped_model_is_checked_once(model, plain, tmp_path, monkeypatch) -> None:
+    checks: list[NgramModel] = []
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(binary, "SMALL", 100)
+    monkeypatch.setattr(binary, "has_faults", lambda model: bool(checks.append(model)))
+    for _ in range(3):
+        assert same(model, load_ngram(plain))
+    assert len(checks) == 1
+    whole = plain.read_bytes()
+    plain.write_bytes(whole[:-70] + b"\x55" + whole[-69:])
+    with pytest.raises(InputError, match="damaged"):
+        load_ngram(plain)
 
 
 def test_a_full_disk_leaves_what_was_there(model, tmp_path, full_disk) -> None:

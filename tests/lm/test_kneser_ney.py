@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recognizer.errors import ConfigError, InputError
+from recognizer.errors import ConfigError, InputError, OutputError
 from recognizer.lm.binary import save_ngram
 from recognizer.lm.kneser_ney import FALLBACK_DISCOUNTS, check_prune, estimate_discounts, estimate_ngram
 from recognizer.lm.ngram import LOG_ZERO, START
@@ -18,6 +18,13 @@ from tests.lm.reference import back_off, chen_goodman, count, kneser_ney, read_d
 
 SYMBOL = st.sampled_from(["a", "b", "c", "dd", "é"])
 TEXT = st.lists(st.lists(SYMBOL, min_size=1, max_size=7), min_size=1, max_size=12)
+
+
+def test_a_full_disk_is_named_and_left_empty(tmp_path, full_disk) -> None:
+    for size, sentences in ((0, ["a b"]), (10_000, ["a b c d"] * 5000)):
+        with full_disk(size), pytest.raises(OutputError, match=rf"{tmp_path}/recognizer-lm-\w+: cannot be written: File too large"):
+            estimate_ngram(sentences, 2, folder=tmp_path)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_bigram_model_by_hand() -> None:

@@ -11,6 +11,7 @@ import pytest
 from recognizer.config import TextConfig
 from recognizer.errors import InputError
 from recognizer.lm import text as lm_text
+from recognizer.lm.arpa import load_arpa
 from recognizer.lm.text import cut_sentences, read_sentences
 
 
@@ -71,3 +72,20 @@ def test_files_that_cannot_be_read(tmp_path) -> None:
     (tmp_path / "b").write_bytes(gzip.compress(b"text " * 9999)[:-9])
     with pytest.raises(InputError, match=r"b: the gzip file is damaged or cut short"):
         list(read_sentences([tmp_path / "b"]))
+
+
+def test_a_packed_file_that_blows_up_is_refused(tmp_path) -> None:
+    """Text, ARPA files and models whose compact form unpacks to far more; memory stays small, as lines are not gathered."""
+    for name, begin in (("text.gz", b"a b\n"), ("m.arpa.gz", b"\\data\\\nngram 1=9\n\n\\1-grams:\n")):
+        (tmp_path / name).write_bytes(gzip.compress(begin + b"-1 a a\n" * (3 << 20)))
+        with pytest.raises(InputError, match=rf"{name}: unpacks to more than 50 times its size"):
+            list(read_sentences([tmp_path / name]))
+    with pytest.raises(InputError, match=r"line\.gz: unpacks to more than 50 times its size"):
+        (tmp_path / "line.gz").write_bytes(gzip.compress(bytes(20 << 20)))
+        load_arpa(tmp_path / "line.gz")
+
+
+def test_visual_order_for_line_images(tmp_path) -> None:
+    (tmp_path / "text.txt").write_text("שלום (12)\nabc (d)\n", encoding="utf-8")
+    assert list(read_sentences([tmp_path / "text.txt"], visual=True)) == ["(12) םולש", "abc (d)"]
+    assert list(read_sentences([tmp_path / "text.txt"])) == ["שלום (12)", "abc (d)"]

@@ -123,3 +123,49 @@ def test_arrays_are_split_by_the_number_of_the_stroke() -> None:
 def test_other_arrays_are_refused(points) -> None:
     with pytest.raises(InputError, match=r"^array 3: "):
         Trace.of_array(points, "array 3")
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize("values", [f"{HUGE} 2", "1e999 2", f"#{'F' * 400} 2", f"#{'F' * 24} 2", "1 -1e21", f"'{HUGE}'1", "9e19 1, '9e19 1"])
+def test_numbers_beyond_what_can_be_reckoned_with_are_one_error(values: str, tmp_path: Path) -> None:
+    (tmp_path / "a.inkml").write_text(f"<ink><trace>0 0, 1 1</trace><trace>{values}</trace></ink>")
+    with pytest.raises(InputError, match=r"^\S+a\.inkml: trace 2: a number beyond 1e\+20"):
+        load_trace(tmp_path / "a.inkml")
+    with pytest.raises(InputError, match=r"^array 1: stroke 1: a number beyond"):
+        Trace.of_array(np.array([[0, 1e300, 0, 0.0]]), "array 1")
+
+
+@pytest.mark.parametrize("attributes", [f'x="{HUGE}" y="1"', 'x="1e999" y="1"', 'x="1" y="1" time="1e999"', f'x="{"9" * 20_000}q" y="1"'])
+def test_such_numbers_in_attributes_too(attributes: str, tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text(POINT.format(attributes))
+    with pytest.raises(InputError, match=r"^\S+a\.xml: Point/@\w+ is not a number: '") as caught:
+        load_trace(tmp_path / "a.xml")
+    assert len(str(caught.value)) < 200 + len(str(tmp_path))
+
+
+def whiteboard(*strokes: list[float]) -> str:
+    points = ("".join(f'<Point x="{i}" y="{i % 7}" time="{time:.2f}"/>' for i, time in enumerate(times)) for times in strokes)
+    return f"<WhiteboardCaptureSession><StrokeSet>{''.join(f'<Stroke>{stroke}</Stroke>' for stroke in points)}</StrokeSet></WhiteboardCaptureSession>"
+
+
+def test_times_that_run_backwards_are_one_error_and_a_single_one_is_not(tmp_path: Path) -> None:
+    for strokes, message in (([[5, 4, 3]], "stroke 1: its times run backwards, from 5 to 3 s"), ([[7, 8], [5, 6]], "the first stroke begins at 7 s")):
+        (tmp_path / "a.xml").write_text(whiteboard(*strokes))
+        with pytest.raises(InputError, match=rf"^{tmp_path}/a\.xml: .*{message}"):
+            load_trace(tmp_path / "a.xml")
+    (tmp_path / "a.xml").write_text(whiteboard([1, 2, 1.9, 3], [2.9, 4]))
+    assert load_trace(tmp_path / "a.xml").seconds == 3
+    with pytest.raises(InputError, match=r"^array 1: stroke 1: its times run backwards"):
+        Trace.of_array(np.array([[0, 0, 1, 0], [1, 1, 0.5, 0]], dtype=float), "array 1")
+
+
+def test_white_space_and_channels_without_end_are_read_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.inkml").write_text(f"<ink><trace>@{' ' * 300_000}@</trace></ink>")
+    with pytest.raises(InputError, match="cannot read the point '@ @'"):
+        load_trace(tmp_path / "a.inkml")
+    channels = "".join(f'<channel name="{name}"/>' for name in ["X", "Y", *map(str, range(200))])
+    (tmp_path / "a.inkml").write_text(f"<ink><traceFormat>{channels}</traceFormat><trace>1 1</trace></ink>")
+    with pytest.raises(InputError, match="202 channels, more than 100"):
+        load_trace(tmp_path / "a.inkml")

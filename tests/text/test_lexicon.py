@@ -55,3 +55,22 @@ def test_a_packed_lexicon_is_read_as_a_plain_one(tmp_path) -> None:
     (tmp_path / "cut.txt.gz").write_bytes(packed[:-12])
     with pytest.raises(InputError, match=r"cut\.txt\.gz: the gzip file is damaged"):
         load_lexicon(tmp_path / "cut.txt.gz")
+
+
+@pytest.mark.parametrize("columns", ["0.99", "1.0\t0.25 1.34 .88"])
+def test_probabilities_are_no_phones(columns, tmp_path) -> None:
+    """Of Kaldi (lexiconp.txt, lexiconp_silprob.txt) and the Montreal Forced Aligner."""
+    path = write(tmp_path / "lexiconp.txt", f"read {columns} R EH1 D\nread\t1\tR IY1 D\na AH0\n")
+    assert load_lexicon(path) == {"read": [("R", "EH", "D"), ("R", "IY", "D")], "a": [("AH",)]}
+    with pytest.raises(InputError, match=r"lexiconp\.txt:2: 'b' has no phones"):
+        load_lexicon(write(path, f"a {columns} AH\nb {columns}\n"))
+
+
+def test_phones_may_be_figures_where_there_are_no_probabilities(tmp_path) -> None:
+    assert load_lexicon(write(tmp_path / "lexicon", "one 1 2\ntwo 2\n"), bare=False) == {"one": [("1", "2")], "two": [("2",)]}
+
+
+def test_a_gzip_bomb_is_refused(tmp_path) -> None:
+    (tmp_path / "lexicon.gz").write_bytes(gzip.compress(b"A AH\n" * (5 << 20)))
+    with pytest.raises(InputError, match=r"lexicon\.gz: unpacks to more than 50 times its size"):
+        load_lexicon(tmp_path / "lexicon.gz")

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from recognizer.errors import TrainingError
-from recognizer.training.checkpoint import CHECKPOINT, LOCK, load_checkpoint, lock_run, save_checkpoint
+from recognizer.training.checkpoint import CHECKPOINT, DIGEST, LOCK, load_checkpoint, lock_run, save_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -25,11 +25,11 @@ def test_a_state_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, state)
     back = load_checkpoint(tmp_path, CPU)
     assert torch.equal(back["network"].pop("w"), state["network"].pop("w")) and back == state
-    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT, DIGEST]
 
 
 def test_a_full_disk_keeps_the_one_before(tmp_path: Path, full_disk) -> None:
-    with full_disk(1000), pytest.raises(TrainingError, match="there is none yet"):
+    with full_disk(1000), pytest.raises(TrainingError, match=r"\(File too large\); there is none yet; make room and start the run again"):
         save_checkpoint(tmp_path, {"w": torch.randn(200, 200)})
     assert list(tmp_path.iterdir()) == []
     save_checkpoint(tmp_path, {"step": 1})
@@ -39,7 +39,38 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path, full_disk) -> None:
     message = str(caught.value)
     assert message.startswith(f"{tmp_path / CHECKPOINT}: cannot write the checkpoint") and "\n" not in message
     assert "the one before is kept" in message and f"--resume {tmp_path}" in message
-    assert (tmp_path / CHECKPOINT).read_bytes() == kept and len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / CHECKPOINT).read_bytes() == kept and len(list(tmp_path.iterdir())) == 2
+    assert load_checkpoint(tmp_path, CPU) == {"step": 1}
+
+
+def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, {"w": torch.zeros(30, 30)})
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    for place in range(0, len(whole), 97):
+        (tmp_path / CHECKPOINT).write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(TrainingError, match=r"the checkpoint is damaged \(its SHA-256 is not the one in checkpoint\.sha256\)"):
+            load_checkpoint(tmp_path, CPU)
+    (tmp_path / DIGEST).unlink()  # as in runs of earlier versions
+    (tmp_path / CHECKPOINT).write_bytes(whole)
+    assert torch.equal(load_checkpoint(tmp_path, CPU)["w"], torch.zeros(30, 30))
+
+
+def test_a_kill_between_digest_and_checkpoint_keeps_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_checkpoint(tmp_path, {"step": 1})
+    replace = Path.replace
+
+    def die(self: Path, target: Path) -> Path:
+        if target.name == CHECKPOINT:
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    for step in (2, 3, 4):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "replace", die)
+            save_checkpoint(tmp_path, {"step": step})
+        assert load_checkpoint(tmp_path, CPU) == {"step": 1}
+    save_checkpoint(tmp_path, {"step": 5})
+    assert load_checkpoint(tmp_path, CPU) == {"step": 5}
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.6, 0.99])
@@ -90,6 +121,12 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
     with lock_run(tmp_path):
         assert (tmp_path / LOCK).read_text() == f"{os.getpid()}\n"
     assert not (tmp_path / LOCK).exists()
+
+
+def test_a_full_disk_leaves_no_lock(tmp_path: Path, full_disk) -> None:
+    with full_disk(0), pytest.raises(OSError, match="File too large"), lock_run(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_file_that_was_left_behind_locks_nobody_out(tmp_path: Path) -> None:

@@ -19,14 +19,16 @@ from recognizer.bundle.io import load_bundle
 from recognizer.config import TrainConfig
 from recognizer.config.schema import from_dict
 from recognizer.data.manifest import Item, load_manifest, save_manifest
-from recognizer.errors import Interrupted, RecognizerError, TrainingError
+from recognizer.errors import ConfigError, Interrupted, RecognizerError, TrainingError
 from recognizer.inference.recognizer import Recognizer
+from recognizer.lm.binary import save_ngram
+from recognizer.lm.kneser_ney import estimate_ngram
 from recognizer.training import datamodule, run
 from recognizer.training.run import resumed_config, train
 from tests.training.test_checkpoint import training_elsewhere
 
 BRIEF = {"trainer.limit_items": 8, "trainer.epochs": 1, "trainer.max_batch_size": 4}
-FILES = ["audit.json", "bundle", "checkpoint.pt", "config.yaml", "log.jsonl", "trained_on.txt.gz"]
+FILES = ["audit.json", "bundle", "checkpoint.pt", "checkpoint.sha256", "config.yaml", "log.jsonl", "trained_on.txt.gz"]
 
 
 def log_of(run_dir: Path) -> list[dict]:
@@ -65,6 +67,24 @@ def test_the_seed_alone_decides(tones, tmp_path) -> None:
         torch.rand(7)
     assert all(torch.equal(weights["one"][name], weights["two"][name]) for name in weights["one"])
     assert not any(torch.equal(w, weights["other"][name]) for name, w in weights["one"].items() if name.startswith("encoder"))
+
+
+def test_a_manifest_cannot_be_trained_on_and_validated_on(tones, tmp_path) -> None:
+    roundabout = f"../{tones.root.name}/train.jsonl"
+    for changes in ({"corpus.dev": "train.jsonl"}, {"corpus.extra": ["dev.jsonl"]}, {"corpus.dev": roundabout}):
+        with pytest.raises(TrainingError, match=r"^corpus\.dev: .*\.jsonl is also trained on.*--dev 0\.1"):
+            datamodule.load_items(tones.config(tmp_path / "run", changes))
+
+
+def test_pictures_or_sounds_in_both_splits_are_said(tones, tmp_path, capsys) -> None:
+    items = tones.items("train")[:8]
+    copy = tmp_path / "copy.wav"
+    copy.write_bytes(items[3].source.read_bytes())
+    save_manifest(items, tmp_path / "train.jsonl")
+    save_manifest([Item("copied", copy, text=items[3].text, units=items[3].units), *tones.items("dev")[:2]], tmp_path / "dev.jsonl")
+    train(tones.config(tmp_path / "run", BRIEF | {"corpus.root": str(tmp_path), "trainer.limit_items": 0}))
+    assert json.loads((tmp_path / "run" / "audit.json").read_text())["dev"]["copies"] == [["copied", items[3].id]]
+    assert "dev: 1 files are also trained on, by their content (copied is " in capsys.readouterr().err
 
 
 def test_every_manifest_is_read_once(tones, tmp_path, monkeypatch) -> None:
@@ -192,7 +212,7 @@ def test_a_bundle_with_other_symbols_is_a_start(glyphs, line_run, tmp_path, caps
     save_manifest(items[:16], tmp_path / "dev.jsonl")
     changes = {"corpus.root": str(tmp_path), "init": str(line_run / "bundle"), "trainer.epochs": 2}
     train(glyphs.config(tmp_path / "run", changes))
-    assert "3 of 4 symbols keep their output rows" in capsys.readouterr().err
+    assert "4 of 5 symbols keep their output rows" in capsys.readouterr().err
     assert log_of(tmp_path / "run")[0]["error"] < 0.7 < log_of(line_run)[0]["error"]
 
 
@@ -211,6 +231,26 @@ def no_speech(tmp_path) -> Path:
     return tmp_path / "empty.jsonl"
 
 
+def test_the_bundle_carries_the_model_that_training_was_given(tones, tmp_path, monkeypatch) -> None:
+    """Wherever it lies, whatever it is called: a path would be refused."""
+    texts = [item.text for item in tones.items("train")]
+    monkeypatch.chdir(tmp_path)
+    save_ngram(estimate_ngram(texts, order=2, level="characters"), "config.arpa")
+    changes = {**BRIEF, "decoder.kind": "beam", "decoder.lm": "config.arpa"}
+    with pytest.raises(ConfigError, match=r"decoder\.lm: none\.arpa: no such file"):
+        train(tones.config(tmp_path / "none", {**changes, "decoder.lm": "none.arpa"}), quiet=True)
+    assert not (tmp_path / "none").exists()
+    train(tones.config(tmp_path / "run", changes), quiet=True)
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path / "sub")
+    train(resumed_config(tmp_path / "run", {"epochs": 2}), resume=True, quiet=True)
+    bundle = load_bundle(tmp_path / "run" / "bundle")
+    assert bundle.config.decoder.lm == "lm.arpa" and (bundle.folder / "lm.arpa").read_bytes() == (tmp_path / "config.arpa").read_bytes()
+    (tmp_path / "config.arpa").unlink()
+    (transcript,) = Recognizer.load(bundle.folder, "cpu", threads=1).transcribe(str(tones.items()[0].source))
+    assert transcript.error is None and transcript.language != 0
+
+
 def test_a_run_learns_to_write_nothing_where_nobody_speaks(tones, no_speech, tmp_path) -> None:
     train(tones.config(tmp_path / "run", {"corpus.extra": [str(no_speech)], "trainer.epochs": 8}), quiet=True)
     audit = json.loads((tmp_path / "run" / "audit.json").read_text())
@@ -226,3 +266,11 @@ def test_a_batch_of_empty_items_is_a_step_like_others(tones, no_speech, tmp_path
     train(tones.config(tmp_path / "run", changes), quiet=True)
     (record,) = log_of(tmp_path / "run")
     assert record["step"] == 84 and math.isfinite(record["loss"])
+
+
+def test_the_time_left_is_never_negative(tones, tmp_path, monkeypatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(run.Progress, "update", lambda progress, text: said.append(text))
+    train(tones.config(tmp_path / "run", BRIEF | {"trainer.minutes": 1e-9, "trainer.epochs": 50}), quiet=True)
+    told = [text for text in said if text.endswith(" left")]
+    assert told and all(text.endswith("  0:00 left") for text in told)

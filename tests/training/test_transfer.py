@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from recognizer.bundle.io import load_bundle, save_bundle
+from recognizer.config import DecoderConfig, TextConfig
+from recognizer.config.compose import compose
+from recognizer.data.manifest import save_manifest
 from recognizer.errors import BundleError, TrainingError
+from recognizer.inference.recognizer import Recognizer
+from recognizer.lm.binary import save_ngram
+from recognizer.lm.kneser_ney import estimate_ngram
 from recognizer.models.network import Network
 from recognizer.text.alphabet import Alphabet
-from recognizer.training.transfer import load_pretrained
+from recognizer.training.transfer import extend_alphabet, load_pretrained, pretrained_settings
 
 
 def test_shared_symbols_keep_their_rows(line_run, glyphs, tmp_path) -> None:
@@ -108,3 +115,55 @@ def test_no_bundle_to_start_from(glyphs, tmp_path: Path) -> None:
     config = glyphs.config(tmp_path)
     with pytest.raises(BundleError, match="no such bundle"):
         load_pretrained(str(tmp_path / "none"), config, Alphabet(("a",)), Network(config.recognizer, 2))
+
+
+@pytest.fixture(scope="module")
+def with_model(line_run, tmp_path_factory) -> Path:
+    """The bundle of the glyphs with a decoder of its own: a beam and a model of characters."""
+    bundle, folder = load_bundle(line_run / "bundle"), tmp_path_factory.mktemp("pretrained") / "bundle"
+    model = folder.parent / "model.ngram"
+    save_ngram(estimate_ngram(["abcd", "dcba"], 2, "characters"), model)
+    decoder = DecoderConfig(kind="beam", beam_size=7, lm="char.ngram", lm_weight=0.25, combine_with="other")
+    config = replace(bundle.config, decoder=decoder, text=TextConfig(drop="-"))
+    save_bundle(folder, config, bundle.alphabet, bundle.weights, "", {"char.ngram": model})
+    return folder
+
+
+def test_settings_come_from_the_bundle(with_model, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "char.ngram").write_text("another file of this name")
+    bundle = load_bundle(with_model)
+    config = compose([f"init={with_model}", "corpus.root=X"], pretrained=pretrained_settings)
+    assert (config.features, config.model, config.corpus.text) == (bundle.config.features, bundle.config.model, bundle.config.text)
+    assert config.decoder == replace(bundle.config.decoder, lm=str(with_model / "char.ngram"), combine_with=None)
+    changes = ["features.crop=false", "decoder=greedy", "model.dropout=0.5", "corpus.text.case=lower"]
+    told = compose([f"init={with_model}", *changes], pretrained=pretrained_settings)
+    assert told.features == replace(bundle.config.features, crop=False) and told.model == replace(bundle.config.model, dropout=0.5)
+    assert told.decoder == DecoderConfig() and told.corpus.text == TextConfig(drop="-", case="lower")
+    chosen = compose([f"init={with_model}", "features=mfcc", "model=gru"], pretrained=pretrained_settings)
+    assert (chosen.features, chosen.model) == (compose(["features=mfcc"]).features, compose(["model=gru"]).model)
+    named = compose([f"init={with_model}", "experiment=digits"], pretrained=pretrained_settings)
+    assert named == replace(compose(["experiment=digits"]), init=str(with_model))
+
+
+def test_one_word_adapts_a_bundle_and_nothing_known_is_lost(with_model, glyphs, tmp_path, cli) -> None:
+    items = [replace(item, text=item.text.replace("a", "x"), units=None) for item in glyphs.items("train")[:8]]
+    save_manifest(items, tmp_path / "train.jsonl")
+    save_manifest(glyphs.items("dev")[:4], tmp_path / "dev.jsonl")
+    run_dir = tmp_path / "run"
+    short = ["trainer.epochs=1", "trainer.threads=1", "trainer.num_workers=0", "device=cpu"]
+    outcome = cli("train", f"init={with_model}", f"corpus.root={tmp_path}", f"run_dir={run_dir}", *short)
+    assert outcome.code == 0, outcome.err
+    said = f"started from {with_model}: 4 of 5 symbols keep their output rows; without its second recognizer other, which does not learn"
+    assert said in outcome.err
+    known, made = load_bundle(with_model), load_bundle(run_dir / "bundle")
+    assert made.alphabet.symbols == (*known.alphabet.symbols, "x")  # "a" is in no new text
+    assert (made.config.features, made.config.model) == (known.config.features, known.config.model)
+    assert (made.config.decoder.kind, made.config.decoder.beam_size, made.config.decoder.lm_weight) == ("beam", 7, 0.25)
+    assert (made.folder / str(made.config.decoder.lm)).read_bytes() == (with_model / "char.ngram").read_bytes()
+    assert next(Recognizer.load(made.folder, "cpu", threads=1).transcribe([glyphs.items()[0].source])).error is None
+
+
+def test_symbols_of_another_level_are_not_joined(with_model) -> None:
+    assert extend_alphabet(str(with_model), Alphabet(("sh", "iy"), "units")).symbols == ("sh", "iy")
+    assert extend_alphabet(str(with_model), Alphabet(("b", "e"))).symbols == ("a", "b", "c", "d", "e")

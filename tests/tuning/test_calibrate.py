@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recognizer.config import TextConfig
+from recognizer.config import AudioFeatures, TextConfig
 from recognizer.data.manifest import Item
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.errors import InputError
@@ -19,10 +19,10 @@ from recognizer.tuning.calibrate import Reference, calibrate, collect_evidence
 
 def test_references_of_a_manifest() -> None:
     item = Item("a", Path("a.wav"), text="The  Cat", units=("dh", "ah"), group="s1")
-    assert Reference.of(item, TextConfig(case="lower")) == Reference(list("the cat"), ["the", "cat"], "s1")
-    assert Reference.of(item, TextConfig("units", "upper")) == Reference(["DH", "AH"], ["THE", "CAT"], "s1")
-    assert Reference.of(replace(item, text=None, group=None), TextConfig("units")) == Reference(["dh", "ah"], None, "a")
-    assert Reference.of(replace(item, text=None), TextConfig()) == Reference(None, None, "s1")
+    assert Reference.of(item, TextConfig(case="lower"), AudioFeatures()) == Reference(list("the cat"), ["the", "cat"], "s1")
+    assert Reference.of(item, TextConfig("units", "upper"), AudioFeatures()) == Reference(["DH", "AH"], ["THE", "CAT"], "s1")
+    assert Reference.of(replace(item, text=None, group=None), TextConfig("units"), AudioFeatures()) == Reference(["dh", "ah"], None, "a")
+    assert Reference.of(replace(item, text=None), TextConfig(), AudioFeatures()) == Reference(None, None, "s1")
 
 
 def test_marks_come_from_the_reference() -> None:
@@ -43,7 +43,7 @@ def test_a_recognizer_is_calibrated(speech_run: Path, tones) -> None:
     recognizer = Recognizer.load(speech_run / "bundle", "cpu", threads=1)
     items = [replace(item, text=item.text[::-1]) if n % 3 == 0 else item for n, item in enumerate(tones.items())]
     tables = list(recognizer.log_probs(item.source for item in items))
-    references = [Reference.of(item, recognizer.config.text) for item in items]
+    references = [Reference.of(item, recognizer.config.text, recognizer.config.features) for item in items]
     calibration = calibrate(recognizer.decoder, recognizer.alphabet, tables, references, threads=1)
     assert 0 <= calibration.token_error < 0.5 and 0 <= calibration.word_error < 0.5
     with pytest.raises(InputError, match="needs development data"):

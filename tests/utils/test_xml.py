@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.errors import InputError
+from recognizer.utils import xml
 from recognizer.utils.xml import children, descend, local_name, parse_xml, read_number, read_points
 
 
@@ -46,3 +47,27 @@ def test_points_in_both_spellings() -> None:
     for text, message in (("1,2 x,3", "not a list of points: 'x'"), ("1,2 3", "an odd count of coordinates")):
         with pytest.raises(ValueError, match=message):
             read_points(text)
+
+
+def test_numbers_without_end_are_refused_at_once(tmp_path: Path) -> None:
+    """A pattern with two ways to divide a run of digits took a minute for 20,000 of them."""
+    (tmp_path / "a.xml").write_text(f'<a n="{"9" * 200_000}x" m="1e999" k="{"1" * 90}"/>')
+    root = parse_xml(tmp_path / "a.xml")
+    for name in ("n", "m", "k"):
+        with pytest.raises(ValueError, match=f"^a/@{name} is not a number: '") as caught:
+            read_number(root, name)
+        assert len(str(caught.value)) < 130
+    with pytest.raises(ValueError, match=r"^not a list of points: '9{40}'\.\.\. \(200001 characters\)$"):
+        read_points("1,2 " + "9" * 200_000 + "x,3")
+
+
+def test_deep_and_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(xml, "MAX_BYTES", 1 << 21)
+    monkeypatch.setattr(xml, "MAX_ELEMENTS", 1000)
+    for content, message in (("<a>" * 100_000, "nested more than 200 deep"), ("<a>" + "<b/>" * 1000, "more than 1000 elements"),
+                             (" " * (1 << 21) + "<a/>", "larger than 2 MiB")):
+        (tmp_path / "a.xml").write_text(content)
+        with pytest.raises(InputError, match=rf"^{tmp_path}/a\.xml: cannot be read: .*{message}"):
+            parse_xml(tmp_path / "a.xml")
+    (tmp_path / "a.xml").write_text("<a>" * 200 + "</a>" * 200)
+    assert local_name(parse_xml(tmp_path / "a.xml")) == "a"

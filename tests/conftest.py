@@ -229,6 +229,7 @@ def cli(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> C
     """Call the command line in this process; lines of both streams, also those that C libraries write."""
     # what is said of compiling depends on what ran before on this machine
     monkeypatch.setattr("recognizer.cli.main.announce_compiling", lambda tell: None)
+    monkeypatch.setattr("recognizer.utils.compiling._tell", None)  # a test that called main itself may have set it
 
     def call(*words: object) -> Outcome:
         from recognizer.cli.main import main

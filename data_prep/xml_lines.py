@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
+import numpy as np
+
 from recognizer.data.manifest import Item
 from recognizer.data_prep.common import clean_text, make_grouper, write_picture
+from recognizer.data_prep.level_lines import baseline_angle, level_line
 from recognizer.data_prep.page_images import PictureFinder
 from recognizer.data_prep.table import SPLITS
 from recognizer.errors import InputError
@@ -85,6 +88,7 @@ def read_lines(
     Where several files describe one picture, their lines are those of one page and one group. Of two at the same place one is
     taken: that of the file that has text; then of one called ground truth (gt, truth) before others and those before one called a
     prediction (ocr, pred, auto, htr); then PAGE before ALTO; then the shorter name. The others are counted in a note.
+    Lines that slope are turned level by their baselines; vertical ones are left out and named.
     Lines without text are left out with a note, unless no line at all has text: then all are cut, to be read.
     Where folders are called like splits (train, dev, val, test ...), the first on the way to a page is its ``meta["split"]``.
 
@@ -213,6 +217,11 @@ def _cut_page(
             if any(_is_same(box, other) for other in taken):
                 others += 1
                 continue
+            baseline = [(x * x_scale, y * y_scale) for x, y in line.baseline]
+            angle = baseline_angle(baseline, outline)
+            baseline, inner = ([(x - box[0], y - box[1]) for x, y in points] for points in (baseline, outline))
+            if angle:
+                cut, baseline = level_line(cut, inner, baseline, angle)
             target = options.made / f"{id}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             write_picture(target, cut)
@@ -222,8 +231,10 @@ def _cut_page(
         counts["cut"] += 1
         counts["predicted"] += line.predicted
         meta: dict[str, Any] = {"page": path.name, "box": list(box), **({"line": line.id} if line.id else {})}
-        if line.baseline:  # in pixels of the cut
-            meta["baseline"] = [[round(x * x_scale - box[0], 1), round(y * y_scale - box[1], 1)] for x, y in line.baseline]
+        if baseline:  # in pixels of the cut
+            meta["baseline"] = [[round(x, 1), round(y, 1)] for x, y in baseline]
+        if angle:
+            meta["turned"] = round(angle, 1)  # degrees, counterclockwise
         items.append(Item(id, target, text=text or None, width=cut.width, group=group, meta=meta))
     if others:
         options.note(f"{file}: another reading of the picture {path.name}; {others} of its lines are already those of a better one and left out")
@@ -329,7 +340,8 @@ def cut_line(page: Image.Image, outline: Sequence[Point], *, masked: bool) -> tu
     Args:
         page: gray.
         outline: at least two points in pixels; two are the corners of a box.
-        masked: paint what lies outside the outline in the gray of the paper, taken as the median inside.
+        masked: paint what lies outside the outline in the gray of the paper, taken as the median inside; or, where ink covers
+            more than it leaves, as that of those pixels inside that are on the same side of the gray levels as the outline.
 
     Returns:
         The cut and its box on the page, the smallest of whole pixels around the outline.
@@ -337,7 +349,7 @@ def cut_line(page: Image.Image, outline: Sequence[Point], *, masked: bool) -> tu
     Raises:
         ValueError: the outline encloses nothing of the page, or reaches beyond a million pixels.
     """
-    from PIL import Image, ImageDraw, ImageStat
+    from PIL import Image, ImageDraw
 
     xs, ys = zip(*outline, strict=True)
     if max(map(abs, (*xs, *ys))) > MAX_COORDINATE:  # Pillow counts in 32 bits
@@ -355,5 +367,23 @@ def cut_line(page: Image.Image, outline: Sequence[Point], *, masked: bool) -> tu
     ImageDraw.Draw(inside).polygon([(x - left, y - top) for x, y in outline], fill=255)
     if inside.getbbox() is None:
         raise ValueError("the outline encloses no pixel")
-    paper = Image.new("L", line.size, ImageStat.Stat(line, inside).median[0])
+    paper = Image.new("L", line.size, _find_paper(line, inside, [(x - left, y - top) for x, y in outline]))
     return Image.composite(line, paper, inside), box
+
+
+def _find_paper(line: Image.Image, inside: Image.Image, outline: Sequence[Point]) -> int:
+    """Gray of the paper within an outline, whose pixels are 255 in ``inside``."""
+    from PIL import Image, ImageChops, ImageDraw, ImageStat
+
+    from recognizer.image.contrast import otsu_threshold
+
+    histogram = line.histogram(inside)
+    threshold = otsu_threshold(np.array(histogram))
+    median = ImageStat.Stat(line, inside).median[0]
+    edge = Image.new("L", line.size, 0)
+    ImageDraw.Draw(edge).line([*outline, outline[0]], fill=255, width=3)
+    along = ImageStat.Stat(line, ImageChops.multiply(edge, inside)).median[0]
+    if (along < threshold) == (median < threshold):
+        return median
+    side = line.point([255 * ((level < threshold) == (along < threshold)) for level in range(256)])
+    return ImageStat.Stat(line, ImageChops.multiply(side, inside)).median[0]

@@ -29,7 +29,7 @@ def read_array(path: Path, features: Features) -> np.ndarray:
         InputError: the file cannot be read; the message names it.
     """
     if isinstance(features, LineFeatures):
-        return np.ascontiguousarray(prepare_line(load_image(path), features)[0].T)
+        return np.ascontiguousarray(prepare_line(load_image(path), features, str(path))[0].T)
     if isinstance(features, StrokeFeatures):
         return prepare_strokes(load_trace(path), features, str(path))
     samples = load_audio(path, features.sample_rate)

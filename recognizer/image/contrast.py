@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image
 
 INK_LEVEL = 128  # from which a pixel of a picture with bright ink counts as ink
 MIN_CONTRAST = 16  # gray levels between paper and ink below which a picture holds no ink
 MIN_SIGNAL_TO_NOISE = 5.0  # ... or standard deviations of the paper's noise
+MIN_INK_SHARE = 5e-4  # of the pixels of a noisy picture, less being single specks
 PAPER_RIPPLE = 0.05  # least distance of the paper's level from the median, share of that of the ink's
+MAX_TILE_ASPECT = 2  # a tile is at most this many times wider than the picture, so that a tall thin one is not padded to a square
+NOISE_SHARE = 1 / 25  # of the range of gray levels: noise above that is smoothed; in scans of good quality it is below a fortieth
+MIN_NOISE = 2.0  # gray levels
+SMOOTHING = 1 / 64  # standard deviation of the smoothing, share of the height
+MAX_SMOOTHING = 8.0  # ... in pixels
 FLAT_PAPER = 224  # gray level that the local paper is brought to, so that its noise is not cut off at 255
 
 
@@ -19,7 +27,7 @@ def is_light_on_dark(gray: np.ndarray) -> bool:
     towards the ink: the answer is the sign of their third moment about it. A shadow moves the median along with the
     paper and does not count. Inverting the picture inverts the answer, unless both sides are exactly even (then False).
     """
-    tile = max(4, gray.shape[0] // 2)
+    tile = _tile_side(gray, 2)
     deviation = gray - _interpolate_tiles(np.median(_cut_tiles(gray, tile), axis=2), gray.shape, tile)
     return float((deviation * deviation * deviation).sum(dtype=np.float64)) > 0  # ** 3 takes ten times as long
 
@@ -45,6 +53,39 @@ def normalize_contrast(gray: np.ndarray, contrast: str) -> np.ndarray:
     return np.clip(np.rint((np.arange(256) - paper) * (255 / (level - paper))), 0, 255).astype(np.uint8)[ink]
 
 
+def smooth_noise(gray: np.ndarray) -> np.ndarray:
+    """Smooth ``gray``, uint8 (H, W), where its paper is as noisy as a photograph in the dark; else give it back as it is.
+
+    Noise is what differs between neighboring pixels and is neither edge nor slope: the median size of the second difference
+    along both axes (after Immerkaer 1996, Fast noise variance estimation, which takes the mean, and so counts strokes in).
+    """
+    noise = _noise_level(gray)
+    if noise < MIN_NOISE:
+        return gray
+    share = np.cumsum(np.bincount(gray.ravel(), minlength=256)) / gray.size
+    if noise < NOISE_SHARE * int(np.argmax(share >= 0.995) - np.argmax(share >= 0.005)):
+        return gray
+    from scipy import ndimage  # a quarter of a second that most pictures can do without
+
+    return ndimage.gaussian_filter(gray, min(SMOOTHING * gray.shape[0], MAX_SMOOTHING), mode="nearest")
+
+
+def _noise_level(gray: np.ndarray) -> float:
+    """Standard deviation of the noise from pixel to pixel in ``gray``, uint8 (H, W)."""
+    if min(gray.shape) < 3:
+        return 0.0
+    rows = gray[:-2].astype(np.int16) - 2 * gray[1:-1].astype(np.int16) + gray[2:]
+    second = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
+    sizes = np.bincount(np.abs(second).ravel())
+    median = int(np.argmax(np.cumsum(sizes) >= second.size / 2))
+    return 1.4826 * median / 6  # of a normal distribution; the difference has six times the deviation of a pixel
+
+
+def _tile_side(gray: np.ndarray, parts: int) -> int:
+    """Side of the square tiles of which ``parts`` make up the height."""
+    return max(4, min(gray.shape[0] // parts, MAX_TILE_ASPECT * gray.shape[1]))
+
+
 def _cut_tiles(gray: np.ndarray, tile: int) -> np.ndarray:
     """Cut ``gray``, uint8 (H, W), into squares, (rows, columns, tile * tile); the last ones repeat the border."""
     height, width = gray.shape
@@ -68,7 +109,7 @@ def _flatten_paper(gray: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage  # a quarter of a second that most pictures can do without
 
-    tile = max(4, gray.shape[0] // 4)
+    tile = _tile_side(gray, 4)
     rank = (4 * tile * tile) // 5
     paper = np.partition(_cut_tiles(gray, tile), rank, axis=2)[:, :, rank].astype(np.float32)
     paper = ndimage.gaussian_filter(ndimage.grey_closing(paper, size=3, mode="nearest"), 0.7, mode="nearest")
@@ -104,14 +145,24 @@ def _find_minority(histogram: np.ndarray) -> tuple[float, float] | None:
     beyond[: min(paper, 255) + 1] = 0
     if beyond.sum() == 0:
         return None
-    beyond[: _otsu_threshold(beyond)] = 0
+    beyond[: otsu_threshold(beyond)] = 0
     level = int(np.argmax(np.cumsum(beyond) >= 0.75 * beyond.sum()))
-    if level - median < max(MIN_CONTRAST, MIN_SIGNAL_TO_NOISE * noise) or level <= paper:
+    spread = max(noise, _quantile(share, 0.5) - _quantile(share, 0.16))  # not in whole levels, which smoothed noise falls between
+    if level - median < max(MIN_CONTRAST, MIN_SIGNAL_TO_NOISE * spread) or level <= paper:
+        return None
+    if spread >= MIN_NOISE and histogram[math.ceil(median + MIN_SIGNAL_TO_NOISE * spread) :].sum() < MIN_INK_SHARE * histogram.sum():
         return None
     return max(float(paper), median + PAPER_RIPPLE * (level - median)), float(level)
 
 
-def _otsu_threshold(histogram: np.ndarray) -> int:
+def _quantile(share: np.ndarray, part: float) -> float:
+    """Gray level below which ``part`` of the pixels lie, from the cumulative shares of the levels (256,), interpolated within a level."""
+    level = int(np.argmax(share >= part))
+    below = float(share[level - 1]) if level else 0.0
+    return level + (part - below) / (float(share[level]) - below)
+
+
+def otsu_threshold(histogram: np.ndarray) -> int:
     """First level of the upper of the two classes that differ most (Otsu 1979)."""
     below = np.cumsum(histogram)
     mass_below = np.cumsum(histogram * np.arange(256))

@@ -143,7 +143,7 @@ class InputLoader:
             size = f"{len(content)} points at {self.features.spacing:g} of the letters' height"
         else:
             gray = load_image(source) if not isinstance(source, np.ndarray) else _check_array(source, 2, loaded.name)
-            strip, loaded.columns = prepare_line(gray, self.features)
+            strip, loaded.columns = prepare_line(gray, self.features, loaded.name)
             content = np.ascontiguousarray(strip.T)
             size = f"{len(content)} columns wide at {self.features.height} rows"
         if len(content) > self.max_frames:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recognizer.config import LineFeatures
-from recognizer.image.contrast import is_light_on_dark, normalize_contrast
+from recognizer.image.contrast import is_light_on_dark, normalize_contrast, smooth_noise
 from recognizer.image.normalize import prepare_line
 
 
@@ -59,3 +59,36 @@ def test_ink_may_be_the_larger_part(contrast: str) -> None:
     config = LineFeatures(height=40, crop=False, polarity="dark_on_light", contrast=contrast)  # type: ignore[arg-type]
     line, _ = prepare_line(gray, config)
     assert (line[gray == 20] > 200).all() and (line[gray == 240] < 50).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("ink", "paper", "noise"), [(70, 131, 20), (25, 60, 9), (30, 235, 35), (150, 200, 14)])
+@pytest.mark.parametrize("contrast", ["stretch", "background"])
+def test_noisy_lines_are_legible_and_noise_alone_is_blank(draw_text, ink: int, paper: int, noise: int, contrast: str, seed: int) -> None:
+    clean = draw_text()
+    text, rng = clean < 128, np.random.default_rng(seed)
+    config = LineFeatures(height=80, crop=False, contrast=contrast)  # type: ignore[arg-type]
+    gray = np.clip(np.where(text, ink, paper) + rng.normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
+    line, _ = prepare_line(gray, config)
+    assert line[text].mean() > 130 and line[~text].mean() < 25
+    blank = np.clip(paper + rng.normal(0, noise, clean.shape), 0, 255).astype(np.uint8)
+    assert not prepare_line(blank, config)[0].any()
+
+
+def test_dense_type_on_noisy_paper_is_legible(draw_text) -> None:
+    clean = draw_text()[22:62]  # tight
+    text = clean < 200
+    text |= np.roll(text, 1, 1) | np.roll(text, 2, 1) | np.roll(text, 3, 1)
+    assert text.mean() > 0.3
+    gray = np.clip(np.where(text, 60, 120) + np.random.default_rng(2).normal(0, 14, clean.shape), 0, 255).astype(np.uint8)
+    line, _ = prepare_line(gray, LineFeatures(height=40, crop=False))
+    assert line[text].mean() > 150 and line[~text].mean() < 60
+
+
+def test_clean_pictures_are_not_smoothed(draw_text) -> None:
+    clean = draw_text()
+    for sigma in (0, 1, 3):
+        gray = np.clip(clean + np.random.default_rng(1).normal(0, sigma, clean.shape), 0, 255).astype(np.uint8)
+        assert smooth_noise(gray) is gray
+    noisy = np.clip(clean + np.random.default_rng(1).normal(0, 20, clean.shape), 0, 255).astype(np.uint8)
+    assert smooth_noise(noisy)[:8].std() < 0.5 * noisy[:8].std()

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 
 from recognizer.config import LineFeatures
+from recognizer.errors import InputError
+from recognizer.image import normalize
 from recognizer.image.contrast import normalize_contrast
 from recognizer.image.normalize import crop_margins, is_blank, prepare_line, skew_degrees, slant_shear
 
@@ -164,3 +169,74 @@ def test_columns_are_found_again_in_the_picture(steps: dict[str, bool], left: in
     inked = np.flatnonzero(strip[24] > 128)
     widest = max(np.split(inked, np.flatnonzero(np.diff(inked) > 1) + 1), key=len)
     assert transform.offset + (widest.mean() + 0.5) * transform.scale == pytest.approx(thick, abs=3.0)
+
+
+@pytest.mark.parametrize(("shape", "reason"), [
+    ((1, 1_000_000), "1000000 x 1 pixels, at 64 rows more than 16,777,216"),
+    ((2, 4_000_000), "4000000 x 2 pixels, at 64 rows more than 16,777,216"),
+    ((1, 40_000), "40000 x 1 pixels, at 64 rows more than 16,777,216"),
+    ((1_000_000, 1), "1 x 1000000 pixels, more than 100 times as tall as wide"),
+    ((20_000, 100), "100 x 20000 pixels, more than 100 times as tall as wide"),
+])
+def test_pictures_of_impossible_shape_are_refused(shape: tuple[int, int], reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        prepare_line(np.full(shape, 255, dtype=np.uint8), LineFeatures(), "a.png")
+    assert str(caught.value).startswith(f"a.png: {reason}")
+
+
+def test_cropping_does_not_make_a_line_longer_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    gray = np.full((30, 3000), 255, dtype=np.uint8)
+    gray[12:18, ::3] = 0
+    assert prepare_line(gray, LineFeatures(crop=False))[0].shape == (64, 6400)
+    monkeypatch.setattr(normalize, "MAX_LINE_PIXELS", 64 * 6400)
+    assert prepare_line(gray, LineFeatures(crop=False))[0].shape == (64, 6400)
+    with pytest.raises(InputError, match="pixels of ink, at 64 rows more than"):
+        prepare_line(gray, LineFeatures())
+
+
+@pytest.mark.parametrize("steps", [{}, {"deskew": True, "deslant": True}])
+def test_large_pictures_are_reduced_first(draw_text, monkeypatch: pytest.MonkeyPatch, steps: dict[str, bool]) -> None:
+    gray = np.kron(np.pad(draw_text(), ((0, 0), (50, 0)), constant_values=235), np.ones((4, 4), dtype=np.uint8))
+    whole, at = prepare_line(gray, LineFeatures(**steps))
+    monkeypatch.setattr(normalize, "MAX_INPUT_PIXELS", gray.size // 4)
+    reduced, again = prepare_line(gray, LineFeatures(**steps))
+    assert abs(reduced.shape[1] / whole.shape[1] - 1) < 0.02 and abs(again.offset - at.offset) < 40
+    assert again.scale == pytest.approx(at.scale, rel=0.02)
+
+
+@pytest.mark.parametrize("picture", ["dots", "noise", "tall"])
+def test_millions_of_specks_take_neither_time_nor_memory(picture: str) -> None:
+    """A list of Python objects for each of half a million pieces, a square as high as the picture: neither."""
+    gray = np.full((1400, 1400) if picture != "tall" else (20_000, 250), 255, dtype=np.uint8)
+    gray[::2, ::2] = 0 if picture != "noise" else 255
+    if picture == "noise":
+        gray = np.random.default_rng(1).integers(0, 256, gray.shape, dtype=np.uint8)
+    tracemalloc.start()
+    start = time.process_time()
+    try:
+        prepare_line(gray, LineFeatures(deskew=True, deslant=True, contrast="background"))
+    except InputError as error:
+        assert "not one line" in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert time.process_time() - start < 20 and peak < 60 * gray.size
+
+
+def test_crop_finds_the_same_pieces_as_a_search_one_by_one() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        line = np.zeros((60, 300), dtype=np.uint8)
+        for _ in range(rng.integers(1, 30)):
+            top, left = rng.integers(0, 60), rng.integers(0, 300)
+            line[top : top + rng.integers(1, 12), left : left + rng.integers(1, 12)] = 255
+        pieces, _ = ndimage.label(line > 0, structure=np.ones((3, 3)))
+        sizes = np.bincount(pieces.ravel())[1:]
+        boxes = [(*(s.start for s in found), *(s.stop for s in found)) for found in ndimage.find_objects(pieces)]
+        large = [box for box, size in zip(boxes, sizes, strict=True) if size >= 9] or boxes
+        top, left = (min(box[i] for box in large) for i in (0, 1))
+        bottom, right = (max(box[i] for box in large) for i in (2, 3))
+        near = [box for box, size in zip(boxes, sizes, strict=True) if box in large or (
+            size >= 2 and box[0] < bottom + 15 and box[2] > top - 15 and box[1] < right + 30 and box[3] > left - 30)]
+        left = min(box[1] for box in near)
+        assert crop_margins(line)[1] == max(0, left - 2)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from recognizer.image.contrast import is_light_on_dark, otsu_threshold, smooth_noise
+from recognizer.image.contrast import otsu_threshold, smooth_noise
 
 BORDER_SHARE = 0.9  # of a row or column that is on the border's side of the gray levels
 MIN_LEVELS = 12  # gray levels between border and paper
 MIN_DEVIATIONS = 4  # ... or standard deviations of the border: the sides of a shadow that grows are no border
 FLAT_SHARE = 1 / 8  # of the distance to the paper: what strays from the border's level by more is writing in a shadow
 MAX_STRAYS = 0.01  # share of the border's pixels that may
-DARK_PAPER = 0.75  # share of a blackboard that is dark; heavy type on light paper stays below
 STROKE_SHARE = 1 / 6  # of the height: a border that is thinner must cross margins that hold no ink, for a stroke does not
 MARGIN_SHARE = 1 / 25  # of the height: margin that a thin border crosses
 CLEAR_SHARE = 0.02  # of a margin's pixels that noise may darken
 
 
 def trim_border(gray: np.ndarray) -> tuple[np.ndarray, int]:
-    """Cut off rows and columns at the edges of ``gray``, uint8 (H, W), that are a dark frame around light paper, or a light one around dark.
+    """Cut off rows and columns at the edges of ``gray``, uint8 (H, W), that are a dark frame around light paper.
 
     A picture whose edges are like its middle comes back as it is.
 
@@ -28,16 +27,16 @@ def trim_border(gray: np.ndarray) -> tuple[np.ndarray, int]:
     smooth = smooth_noise(gray)
     dark = smooth < otsu_threshold(np.bincount(smooth.ravel(), minlength=256))
     height, width = gray.shape
-    paper_is_dark = dark[height // 4 : height - height // 4, width // 4 : width - width // 4].mean() > 0.5
-    border = ~dark if paper_is_dark else dark
-    if not any(edge.mean() >= BORDER_SHARE for edge in (border[0], border[-1], border[:, 0], border[:, -1])):
+    if dark[height // 4 : height - height // 4, width // 4 : width - width // 4].mean() > 0.5:
+        return gray, 0  # dark paper, or heavy type that fills it: a light frame cannot be told from margins
+    if not any(edge.mean() >= BORDER_SHARE for edge in (dark[0], dark[-1], dark[:, 0], dark[:, -1])):
         return gray, 0
     top, bottom, left, right = 0, height, 0, width
     while True:  # the sides of a frame are whole only once its top and bottom are gone, or the other way round
         before = (top, bottom, left, right)
-        first, last = _edge_runs(border[top:bottom, left:right])
+        first, last = _edge_runs(dark[top:bottom, left:right])
         top, bottom = top + first, bottom - last
-        first, last = _edge_runs(border[top:bottom, left:right].T)
+        first, last = _edge_runs(dark[top:bottom, left:right].T)
         left, right = left + first, right - last
         if (top, bottom, left, right) == before:
             break
@@ -47,8 +46,6 @@ def trim_border(gray: np.ndarray) -> tuple[np.ndarray, int]:
     # without the pixels next to the paper, which are of either kind
     outer = [_outer_part(gray[:top]), _outer_part(gray[bottom:][::-1]), _outer_part(gray[:, :left].T), _outer_part(gray[:, right:].T[::-1])]
     if not _is_plain(np.concatenate(outer), float(np.median(inside))):
-        return gray, 0
-    if paper_is_dark and (dark[top:bottom, left:right].mean() < DARK_PAPER or not is_light_on_dark(inside)):  # light margins of heavy type
         return gray, 0
     return gray[top:bottom, left:right], left
 

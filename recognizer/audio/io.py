@@ -18,8 +18,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from recognizer.audio.containers import Part, RangeFile, broken_off, correct_mp3_length, find_mp3_parts, find_parts
+from recognizer.audio.containers import find_parts
 from recognizer.audio.media import MediaPart, identify, identify_codec
+from recognizer.audio.mp3 import correct_mp3_length, find_mp3_parts
+from recognizer.audio.parts import Part, RangeFile, broken_off
 from recognizer.errors import InputError, RecognizerWarning
 
 Channel = Literal["auto", "mix", "left", "right"]

@@ -86,7 +86,7 @@ class _Unpacked(io.RawIOBase):
         count = self._content.readinto(buffer)
         self._given += count
         if self._given > max(FREE_BYTES, MAX_RATIO * self._packed.taken):
-            raise InputError(f"{self._name}: unpacks to more than {MAX_RATIO} times its size, which is no text; unpack it yourself if you trust it")
+            raise InputError(f"{self._name}: unpacks to more than {MAX_RATIO} times its size, which is no text; unpack it yourself if it is")
         return count
 
 

@@ -1,4 +1,4 @@
-"""What users get: transcripts with their tokens, words and alternatives."""
+"""What users get: transcripts with their tokens, words, lines and alternatives."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ class Token:
 
 @dataclass(frozen=True)
 class Word:
-    """One word, and where it is; start, end and confidence as in :class:`Token`."""
+    """One word, and where it is; start, end and confidence as in :class:`Token`.
+
+    Attributes:
+        box: left, top, right, bottom in pixels of the page, where the word stands on one.
+    """
 
     text: str
     start: float
     end: float
     confidence: float | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,30 @@ class Alternative:
 
     text: str
     score: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a page, and what was recognized in it.
+
+    Attributes:
+        id: in the layout that was given, or ``line_N``.
+        outline: corners (x, y) of the polygon around it, in pixels of the page; ``baseline``: points from its beginning to its end, if known.
+        region: id of the region of the page that it belongs to.
+        text: what was recognized; empty where ``error`` is set.
+        words: with ``start``, ``end`` and ``box`` in pixels of the page, where times were asked for.
+        confidence: probability that the text is right, where that is known.
+        error: why the line could not be used.
+    """
+
+    id: str
+    outline: tuple[tuple[float, float], ...]
+    baseline: tuple[tuple[float, float], ...] = ()
+    region: str = ""
+    text: str = ""
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +83,9 @@ class Transcript:
         error: why the input could not be used, one line that names it; None where it could.
         tokens, words: symbols and words with times, where these were asked for.
         alternatives: the other hypotheses of an N-best list, best first.
+        lines: of a page, in reading order; ``text`` is theirs, one below the other, and ``width`` and ``height`` are the page's in pixels.
+        channel: of a recording, where it was chosen or where each is a transcript of its own: "left", "right", "mix".
+        page: number of the page in its file, from 1, where the file holds several.
     """
 
     source: str
@@ -69,3 +101,7 @@ class Transcript:
     tokens: tuple[Token, ...] = ()
     words: tuple[Word, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+    lines: tuple[Line, ...] = ()
+    height: int | None = None
+    channel: str | None = None
+    page: int | None = None

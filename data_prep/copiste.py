@@ -16,8 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.htr_united import PARSERS
 from recognizer.data_prep.xml_lines import add_line_arguments, read_lines
+from recognizer.pages.files import PARSERS
 
 CORPUS = "copiste"
 WRITER = re.compile(r"((?:imp_|oldbatch_)?wikitexte_\d+)")  # pages of one are called wikitexte_0002_1, wikitexte_0002_2

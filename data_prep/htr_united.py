@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.alto import parse_alto
 from recognizer.data_prep.common import read_text
-from recognizer.data_prep.page import parse_page
 from recognizer.data_prep.xml_lines import add_line_arguments, read_lines
 from recognizer.errors import InputError
+from recognizer.pages.files import PARSERS
 from recognizer.utils.reading import parse_yaml
 
 CORPUS = "htr_united"
 CATALOGUE = "htr-united.yml"
-PARSERS = {"alto": parse_alto, "PcGts": parse_page}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

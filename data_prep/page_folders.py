@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.page import parse_page
 from recognizer.data_prep.xml_lines import add_line_arguments, read_lines
+from recognizer.pages.page_xml import parse_page
 
 CORPUS = "page_folders"
 

@@ -13,9 +13,10 @@ from recognizer.errors import InputError
 from recognizer.image.borders import trim_border
 from recognizer.image.contrast import INK_LEVEL, MIN_CONTRAST, is_light_on_dark, normalize_contrast, smooth_noise
 from recognizer.image.rows import describe_rows
+from recognizer.utils.limits import advice, limits
 
 MAX_INPUT_PIXELS = 2**23  # of a picture: a larger one is reduced first; a line at 600 dpi has 2 million
-MAX_LINE_PIXELS = 2**24  # of a prepared line: 262,144 columns at 64 rows
+MAX_LINE_PIXELS = limits().line_pixels
 MAX_TALLNESS = 100  # height by width
 MARGIN = 0.03  # paper left on each side, share of the height
 MIN_CROP_HEIGHT = 1 / 3  # of the picture: a lone dash must not fill the line
@@ -89,7 +90,7 @@ def _check_shape(shape: tuple[int, ...], height: int, subject: str) -> None:
     if rows > MAX_TALLNESS * columns:
         raise InputError(f"{subject}, more than {MAX_TALLNESS} times as tall as wide: not a line of text")
     if columns * height * height > MAX_LINE_PIXELS * rows:
-        raise InputError(f"{subject}, at {height} rows more than {MAX_LINE_PIXELS:,}: is this one line of text? Cut it")
+        raise InputError(f"{subject}, at {height} rows more than {MAX_LINE_PIXELS:,}: is this one line of text? Cut it, or {advice('line_pixels')}")
 
 
 def is_blank(line: np.ndarray) -> bool:

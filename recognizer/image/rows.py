@@ -30,12 +30,10 @@ def describe_rows(line: np.ndarray) -> str | None:
     """
     ink = line >= INK_LEVEL
     height, width = ink.shape
-    runs = np.count_nonzero(ink[1:] & ~ink[:-1], axis=0) + ink[0]  # by column
-    inked = runs > 0
-    if not inked.any():
+    crossings = count_crossings(ink)
+    if not crossings:
         return None
-    crossings = float(runs[inked].mean())
-    bands = find_rows(ink, stroke=float(ink.sum(axis=0)[inked].mean()) / crossings)
+    bands = find_rows(ink, stroke=float(np.count_nonzero(ink)) / np.count_nonzero(ink.any(axis=0)) / crossings)
     if len(bands) == 2:
         heights = sorted(bottom - top for top, bottom in bands)
         inside = bands[0][0] > 0 and bands[1][1] < height
@@ -46,6 +44,13 @@ def describe_rows(line: np.ndarray) -> str | None:
     if len(bands) > 1:
         return f"{COUNTS[len(bands)] if len(bands) < len(COUNTS) else len(bands)} rows of ink"
     return None
+
+
+def count_crossings(ink: np.ndarray) -> float:
+    """Strokes that a column of ``ink``, bool (H, W), crosses on average, empty columns left out; 0 if there is no ink."""
+    runs = np.count_nonzero(ink[1:] & ~ink[:-1], axis=0) + ink[0]  # by column
+    inked = runs[runs > 0]
+    return float(inked.mean()) if inked.size else 0.0
 
 
 def find_rows(ink: np.ndarray, stroke: float) -> list[tuple[int, int]]:

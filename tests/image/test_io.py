@@ -11,7 +11,7 @@ from PIL import Image
 
 from recognizer.errors import InputError
 from recognizer.image import io
-from recognizer.image.io import IMAGE_SUFFIXES, image_size, load_image
+from recognizer.image.io import IMAGE_SUFFIXES, count_pages, image_size, load_image
 
 
 @pytest.fixture
@@ -134,9 +134,34 @@ def test_truncated_files_are_named(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("read", [load_image, image_size])
 def test_pages_of_one_file_are_counted_and_refused(tmp_path: Path, gray: np.ndarray, read) -> None:
     page = Image.fromarray(gray)
-    for name, more, count in (("a.tif", 1, "2"), ("a.tif", 4, "5"), ("a.tif", 120, "more than 100"), ("a.png", 1, "2"), ("a.webp", 2, "3")):
+    for name, more, count in (("a.tif", 1, 2), ("a.tif", 4, 5), ("a.tif", 120, 121), ("a.png", 1, 2), ("a.webp", 2, 3)):
         page.convert("RGB").save(tmp_path / name, save_all=True, append_images=[Image.new("RGB", page.size, (9 * i, 0, 0)) for i in range(more)])
-        expect_one_line(tmp_path / name, f"holds {count} pages; save each as a file of its own", read)
+        how = "recognizer transcribe --page reads each; or save each" if name == "a.tif" else "save each"
+        expect_one_line(tmp_path / name, f"holds {count} pages; {how} as a file of its own", read)
+
+
+def test_pages_of_a_tiff_file_are_read_by_their_number(tmp_path: Path, gray: np.ndarray) -> None:
+    small = Image.new("L", (5, 5), 0)
+    small.encoderinfo = {"tiffinfo": {0x00FE: 1}}  # a smaller copy, no page
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    last = Image.new("L", (8, 4), 70)
+    last.encoderinfo = {"exif": exif}
+    Image.fromarray(gray).save(tmp_path / "a.tif", save_all=True, append_images=[small, Image.new("L", (9, 6), 50), last])
+    assert count_pages(tmp_path / "a.tif") == 3
+    assert np.array_equal(load_image(tmp_path / "a.tif", page=1), gray)
+    assert load_image(tmp_path / "a.tif", page=2).shape == (6, 9) and load_image(tmp_path / "a.tif", page=2).max() == 50
+    assert load_image(tmp_path / "a.tif", page=3).shape == (8, 4)  # upright
+    expect_one_line(tmp_path / "a.tif", "has no page 4, only 3", lambda path: load_image(path, page=4))
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    assert count_pages(tmp_path / "a.png") == 1 and np.array_equal(load_image(tmp_path / "a.png", page=1), gray)
+
+
+def test_a_tiff_file_of_endless_pages_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: np.ndarray) -> None:
+    monkeypatch.setattr(io, "MAX_PAGES", 3)
+    page = Image.fromarray(gray)
+    page.save(tmp_path / "a.tif", save_all=True, append_images=[page] * 3)
+    expect_one_line(tmp_path / "a.tif", "more than 3 pages", count_pages)
 
 
 def test_smaller_copies_within_a_tiff_file_are_no_pages(tmp_path: Path, gray: np.ndarray) -> None:

@@ -12,6 +12,8 @@ from recognizer.utils.xml import Point
 if TYPE_CHECKING:
     from PIL import Image
 
+Affine = tuple[float, float, float, float, float, float]  # (a, b, c, d, e, f): (x, y) is at (ax + by + c, dx + ey + f)
+
 MIN_ANGLE = 1.0  # degrees; turning by less only blurs
 MIN_RISE = 2.0  # pixels; coordinates are whole numbers
 MIN_LENGTH = 1.5  # of a baseline, by the height of its line: a shorter one says little about the slope
@@ -56,7 +58,7 @@ def baseline_angle(baseline: Sequence[Point], outline: Sequence[Point]) -> float
     return angle if abs(angle) >= MIN_ANGLE and abs(slope * run) >= MIN_RISE else 0.0
 
 
-def level_line(cut: Image.Image, outline: Sequence[Point], baseline: Sequence[Point], angle: float) -> tuple[Image.Image, list[Point]]:
+def level_line(cut: Image.Image, outline: Sequence[Point], baseline: Sequence[Point], angle: float) -> tuple[Image.Image, list[Point], Affine]:
     """Turn a cut-out line level about its center.
 
     Args:
@@ -66,8 +68,8 @@ def level_line(cut: Image.Image, outline: Sequence[Point], baseline: Sequence[Po
         angle: degrees by which the line descends to the right.
 
     Returns:
-        The smallest picture around the turned outline, what is beyond the cut painted in the cut's median gray, and the
-        baseline in pixels of that picture.
+        The smallest picture around the turned outline, what is beyond the cut painted in the cut's median gray; the baseline
+        in pixels of that picture; and where its points lie in the cut.
     """
     from PIL import Image, ImageStat
 
@@ -88,4 +90,4 @@ def level_line(cut: Image.Image, outline: Sequence[Point], baseline: Sequence[Po
     # Output (x, y) shows the input at the middle plus its place beside it turned back.
     matrix = (cosine, -sine, middle[0] + cosine * left - sine * top, sine, cosine, middle[1] + sine * left + cosine * top)
     level = cut.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=ImageStat.Stat(cut).median[0])
-    return level, [(x - left, y - top) for x, y in map(turn, baseline)]
+    return level, [(x - left, y - top) for x, y in map(turn, baseline)], matrix

@@ -95,7 +95,7 @@ class PictureFinder:
         """
         seen: dict[Path, None] = {}
         parts = file.parent.relative_to(self.root).parts
-        places = [(file.parent, ())]  # a folder that may hold folders of pictures, and what follows below them
+        places: list[tuple[Path, tuple[str, ...]]] = [(file.parent, ())]  # a folder that may hold folders of pictures, and what follows below them
         seen[file.parent] = None
         for depth in reversed(range(len(parts))):
             if _plain(parts[depth]) in DESCRIPTIONS:

@@ -16,7 +16,7 @@ from recognizer.utils.reading import parse_json
 
 CORPUS = "nemo"
 TEXT_KEYS = ("text", "text_filepath")
-KEYS = {"audio_filepath", "duration", "offset", "speaker", *TEXT_KEYS}  # all others go to meta
+KEYS = {"audio_filepath", "duration", "offset", "speaker", "id", "units", *TEXT_KEYS}  # all others go to meta
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,13 +48,16 @@ def _make_item(record: Any, where: str, root: Path, made: Path) -> Item:
     named, speaker = record.get("audio_filepath"), record.get("speaker")
     if not isinstance(named, str) or not named or "\0" in named or not (root / named).is_file():
         raise InputError(f"{where}: no such recording: audio_filepath is {named!r:.200}")
-    id, path = Path(named).with_suffix("").as_posix().lstrip("/"), root / named
+    path, units = root / named, record.get("units")
+    id = str(record.get("id") or Path(named).with_suffix("").as_posix().lstrip("/"))
     text = clean_text(_read_text(record, where, root))
-    if not text:
+    if not text and not units and record.get("empty") is not True:
         raise InputError(f"{where}: the text is empty")
+    if units is not None and (not isinstance(units, list) or not all(isinstance(unit, str) and unit.split() == [unit] for unit in units)):
+        raise InputError(f"{where}: the units are {units!r:.80}, not a list of strings without white space")
     start, seconds = (_read_seconds(record, key, where) for key in ("offset", "duration"))
     if start is not None:
-        id = f"{id}-{start:.3f}"
+        id = id if record.get("id") else f"{id}-{start:.3f}"
         path = made / f"{name_file(id)}.flac"
         made.mkdir(parents=True, exist_ok=True)
         try:
@@ -62,7 +65,7 @@ def _make_item(record: Any, where: str, root: Path, made: Path) -> Item:
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
     meta = {key: value for key, value in record.items() if key not in KEYS and value is not None}
-    return Item(id, path, text=text, group=None if speaker is None else str(speaker), meta=meta)
+    return Item(id, path, text=text, units=None if units is None else tuple(units), group=None if speaker is None else str(speaker), meta=meta)
 
 
 def _read_text(record: dict[str, Any], where: str, root: Path) -> str:

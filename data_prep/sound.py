@@ -9,11 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from recognizer.errors import InputError
 from recognizer.utils.files import write_bytes
+
+if TYPE_CHECKING:
+    from recognizer.audio.io import Channel
 
 FORMATS = ("flac", "wav")
 RATES = (8000, 16_000)  # Hz
@@ -43,7 +47,7 @@ def write_sound(path: Path, samples: np.ndarray, sample_rate: int) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def cut_sound(source: Path, start: float, seconds: float | None, path: Path) -> None:
+def cut_sound(source: Path, start: float, seconds: float | None, path: Path, channel: Channel = "auto") -> None:
     """Write a span of a recording, in seconds (None: up to its end), at its own sample rate to a file as :func:`write_sound` does.
 
     Raises:
@@ -56,7 +60,7 @@ def cut_sound(source: Path, start: float, seconds: float | None, path: Path) -> 
     if start >= length or start + (seconds or 0.0) > length + MAX_OVERSHOOT:
         span = f"{start:g} s to {'its end' if seconds is None else f'{start + seconds:g} s'}"
         raise InputError(f"{source}: has {length:.2f} s, not {span}")
-    write_sound(path, load_audio(source, rate, start, seconds), rate)
+    write_sound(path, load_audio(source, rate, start, seconds, channel), rate)
 
 
 def name_file(id: str) -> str:

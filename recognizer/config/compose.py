@@ -157,7 +157,7 @@ def _groups() -> list[str]:
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key, value in values.items():
-        yield prefix + key
+        yield f"{prefix}{key}"  # a file may have a number as a key
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{key}.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,17 +71,22 @@ def target_in_frames(item: Item, config: TextConfig, features: Features) -> str 
 
 
 def load_manifest(path: str | Path) -> list[Item]:
-    """Read a manifest.
+    """Read a manifest, or the corrections of a project (:mod:`recognizer.data.project`).
 
     Raises:
         ManifestError: no such file, no items, a line that is not a JSON object with the known keys and types, or an id
             that occurs twice. The message begins with ``file:line``.
     """
     path = Path(path)
+    if path.is_dir():
+        from recognizer.data.project import is_project, read_corrections
+
+        if is_project(path):
+            return read_corrections(path)
     items: list[Item] = []
     lines: dict[str, int] = {}
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
@@ -115,8 +120,13 @@ def save_manifest(items: Iterable[Item], path: str | Path) -> int:
         return _write(items, path, partial)
 
 
-def save_manifests(manifests: Mapping[Path, Iterable[Item]]) -> None:
+def save_manifests(manifests: Mapping[Path, Iterable[Item]], place_files: Callable[[], None] | None = None) -> None:
     """Write manifests that belong together, as the splits of a corpus do: a process that is killed leaves no mixture of old and new ones.
+
+    Args:
+        manifests: items by file.
+        place_files: gives the files that the items name their places; it is called when the old manifests are gone and before the new
+            ones are there, so that none names files that are not its own.
 
     Raises:
         OutputError: one of them cannot be written; if the disk is full none is changed.
@@ -126,6 +136,8 @@ def save_manifests(manifests: Mapping[Path, Iterable[Item]]) -> None:
             open_folder(path.parent)
             _write(items, path, stack.enter_context(new_file(path)))
         remove_files(manifests)
+        if place_files is not None:
+            place_files()
 
 
 def _write(items: Iterable[Item], path: Path, partial: Path) -> int:

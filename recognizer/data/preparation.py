@@ -6,6 +6,7 @@ import argparse
 import importlib
 import pkgutil
 import re
+import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from recognizer.data.split import SPLITS, SplitPlan, divide
 from recognizer.errors import ConfigError, InputError, ManifestError, OutputError, nearest
 from recognizer.text.alphabet import split as split_symbols
 from recognizer.text.lexicon import load_lexicon, pronounce
+from recognizer.utils.files import PARTIAL, check_target, open_folder
 
 PACKAGE = "recognizer.data_prep"
 
@@ -33,7 +35,8 @@ class Corpus(Protocol):
     goes into that split; "train", or none, is what a user may divide further. Its options are those of ``add_arguments`` (none may
     be required) and ``drop``, ``note``, ``seed`` and ``made``: the folder for files that the reader makes, named after the manifest
     or else after the corpus. Ids of generated items begin with that name, so that several such sets can be trained on together. A
-    module with ``NEEDS_SOURCE = False`` generates all its items: the user gives no source, and ``read`` gets ``out`` in its place.
+    module with ``NEEDS_SOURCE = False`` generates all its items: the user gives no source, and ``read`` gets ``out`` in its place. With
+    ``TAKES_NAMES = True`` the source may be a name instead of a file or folder, which ``read`` then gets as it is.
     """
 
     CORPUS: str
@@ -122,36 +125,94 @@ def prepare_corpus(
     if not needs_source(corpus):
         if source is not None:
             raise ConfigError(f"the corpus '{corpus.CORPUS}' is generated; leave its source out")
-        source = out
+        source = out.absolute()
     elif source is None:
         raise ConfigError(f"the corpus '{corpus.CORPUS}' needs a source")
-    elif not source.exists():
-        raise InputError(f"{source}: no such file or folder")
+    elif source.exists() or not getattr(corpus, "TAKES_NAMES", False):
+        if not source.exists():
+            raise InputError(f"{source}: no such file or folder")
+        source = source.absolute()
 
     def drop_item(error: InputError) -> None:
         if isinstance(error, OutputError):  # a full disk is no fault of the item: the next would fail as well
             raise error
         drop(error)
 
-    made = out.absolute() / (plan.name or corpus.CORPUS)
-    options = argparse.Namespace(**{**vars(options), "made": made, "seed": plan.seed, "drop": drop_item, "note": note})
-    found = _unique(corpus.read(source.absolute(), options), drop)
-    if options.lexicon is not None:
-        found = _pronounce_items(found, options.lexicon, drop)
-    items = measure(list(found), drop)
-    if not items:
-        raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
-    parts = divide(items, plan)
-    for name in parts:
-        _check_name(name)
-    alone = sum(item.group is None for item in items)
-    if alone and len(parts) > 1:
-        note(f"{alone} of {len(items)} items have no group (speaker or writer); each was assigned by itself")
-    _note_shared_groups(parts, out, note)
-    save_manifests({out / f"{name}.jsonl": part for name, part in parts.items()})
+    with MadeFiles(out.absolute(), plan.name or corpus.CORPUS) as made:
+        options = argparse.Namespace(**{**vars(options), "made": made.partial, "seed": plan.seed, "drop": drop_item, "note": note})
+        options.drop, options.note = (lambda error: drop_item(made.name_places(error))), (lambda text: note(made.name_place(text)))
+        found = _unique(corpus.read(source, options), options.drop)
+        if options.lexicon is not None:
+            found = _pronounce_items(found, options.lexicon, options.drop)
+        items = measure(list(found), options.drop)
+        if not items:
+            raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
+        parts = divide([made.place_item(item) for item in items], plan)
+        for name in parts:
+            _check_name(name)
+        alone = sum(item.group is None for item in items)
+        if alone and len(parts) > 1:
+            note(f"{alone} of {len(items)} items have no group (speaker or writer); each was assigned by itself")
+        _note_shared_groups(parts, out, note)
+        save_manifests({out / f"{name}.jsonl": part for name, part in parts.items()}, made.place)
     if plan.name is None and "dev" not in parts and not (out / "dev.jsonl").exists():
         note(f"no {out / 'dev.jsonl'} is written; training needs one beside train.jsonl: --dev 0.1 holds out a tenth of the groups for it")
     return {name: count_items(part) for name, part in parts.items()}
+
+
+class MadeFiles:
+    """Pictures and recordings that a reader makes: they lie aside until the manifests that name them are complete.
+
+    A preparation that fails or is killed leaves the files, and the manifests, of the one before as they were.
+
+    Args:
+        out: absolute folder of the manifests.
+        name: of the folder in it that the files go to.
+
+    Attributes:
+        partial: the folder, of the same name, in which they are made.
+    """
+
+    def __init__(self, out: Path, name: str) -> None:
+        self._final, self._aside = out / name, out / f"{name}{PARTIAL}"
+        self.partial = self._aside / name
+
+    def __enter__(self) -> MadeFiles:
+        shutil.rmtree(self._aside, ignore_errors=True)  # left by a process that was killed
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        shutil.rmtree(self._aside, ignore_errors=True)
+        if isinstance(error, InputError):
+            self.name_places(error)
+
+    def place(self) -> None:
+        """Give the files their places, to be done while no manifest names those that they replace.
+
+        Raises:
+            OutputError: one of them cannot be moved there.
+        """
+        for path in sorted(path for path in self.partial.rglob("*") if not path.is_dir()):
+            target = self._final / path.relative_to(self.partial)
+            try:
+                open_folder(target.parent)
+                path.replace(check_target(target))
+            except OSError as error:
+                raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+    def place_item(self, item: Item) -> Item:
+        """The item with the place that its file will have."""
+        inside = item.source.is_relative_to(self.partial)
+        return replace(item, source=self._final / item.source.relative_to(self.partial)) if inside else item
+
+    def name_place(self, text: str) -> str:
+        """A message with the place that a file will have."""
+        return text.replace(str(self.partial), str(self._final))
+
+    def name_places(self, error: InputError) -> InputError:
+        """An error whose message names the place that a file will have."""
+        error.args = tuple(self.name_place(text) if isinstance(text, str) else text for text in error.args)
+        return error
 
 
 def measure(items: Sequence[Item], drop: Drop, threads: int = 8) -> list[Item]:

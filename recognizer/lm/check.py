@@ -20,7 +20,7 @@ DIGEST = "sha256"  # key of the header
 UNSET = "0" * 64  # what stands in the place of the digest while it is computed
 SMALL = 64 << 20  # bytes of a file that is checked whenever it is opened; a larger one is checked once on a machine
 BLOCK = 1 << 20  # numbers or bytes that are looked at in one go
-VERSION = 1  # of what is checked here; another one makes files be checked again
+VERSION = 2  # of what is checked here; another one makes files be checked again
 
 
 def fits(model: NgramModel, vocabulary: int) -> bool:
@@ -57,13 +57,18 @@ def has_faults(model: NgramModel) -> bool:
             return True
     if has_disorder(model.first, model.symbol):
         return True
+    led = 0  # highest state that an arc so far leads to: arcs lead to each state of its own in their order
     for part in _blocks(len(model.symbol)):
         symbol, target = model.symbol[part], model.target[part]
         if symbol.min() < 0 or symbol.max() >= vocabulary or target.min() < 0 or target.max() >= states:
             return True
         if not np.isfinite(model.log_prob[part]).all():
             return True
-    return False
+        highest = np.maximum.accumulate(np.concatenate([[led], target]))
+        if np.count_nonzero(target > highest[:-1]) != highest[-1] - led:
+            return True
+        led = int(highest[-1])
+    return led != states - 1
 
 
 def has_disorder(first: np.ndarray, symbol: np.ndarray) -> bool:

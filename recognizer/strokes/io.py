@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from recognizer.errors import InputError
+from recognizer.utils.limits import advice, limits
 from recognizer.utils.xml import MAX_DIGITS, MAX_NUMBER, children, descend, local_name, parse_number, parse_xml, read_number, shorten
 
 STROKE_SUFFIXES: frozenset[str] = frozenset({".inkml", ".xml"})
@@ -18,7 +19,7 @@ STROKE_SUFFIXES: frozenset[str] = frozenset({".inkml", ".xml"})
 _SECONDS = {"s": 1.0, "ms": 1e-3, None: 1e-3}  # of a unit of time; InkML's own is the millisecond
 _VALUE = re.compile(r"([!'\"]?) ?([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|#[0-9a-fA-F]+|[*?TF]) ?")
 MAX_CHANNELS = 100  # of a trace format
-MAX_POINTS = 1_000_000  # in a file; a line of writing has some thousand
+MAX_POINTS = limits().trace_points
 _ID = "{http://www.w3.org/XML/1998/namespace}id"
 
 
@@ -150,7 +151,7 @@ def parse_ink(root: Element) -> Trace:
             strokes.append(points)
         total += len(points)
         if total > MAX_POINTS:
-            raise ValueError(f"more than {MAX_POINTS} points; is this one line of text?")
+            raise ValueError(f"more than {MAX_POINTS} points; is this one line of text? If so, {advice('trace_points')}")
     return Trace(_check_strokes(strokes))
 
 
@@ -203,7 +204,7 @@ def _parse_points(trace: Element, channels: _Channels) -> np.ndarray:
     """Points (N, 3): x, y, seconds."""
     points = [point for point in (trace.text or "").split(",") if point.strip()]
     if len(points) > MAX_POINTS:
-        raise ValueError(f"{len(points)} points; is this one line of text?")
+        raise ValueError(f"{len(points)} points; is this one line of text? If so, {advice('trace_points')}")
     size = len(channels.names)
     values = np.full((len(points), size), np.nan)
     modes, states = ["!"] * size, [[0.0, 0.0, 0.0] for _ in range(size)]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.live import Live
 
+BAR_WIDTH = 20  # characters
+
 
 def duration(seconds: float) -> str:
     """``h:mm:ss`` or ``m:ss``."""
@@ -36,14 +38,14 @@ class Progress:
         self._last = time.monotonic()
         self._live: Live | None = None
 
-    def update(self, text: str) -> None:
-        """Show ``text`` if the last was shown long enough ago."""
+    def update(self, text: str, share: float | None = None) -> None:
+        """Show ``text`` if the last was shown long enough ago; on a terminal behind a bar where the ``share`` that is done is known."""
         now = time.monotonic()
         if self.quiet or now - self._last < self._interval:
             return
         self._last = now
         if self._terminal:
-            self._show(text)
+            self._show(text, share)
         else:
             print(text, file=self._stream, flush=True)
 
@@ -60,12 +62,19 @@ class Progress:
             atexit.unregister(self._live.stop)
             self._live = None
 
-    def _show(self, text: str) -> None:
-        from rich.console import Console
+    def _show(self, text: str, share: float | None) -> None:
+        from rich.console import Console, RenderableType
         from rich.live import Live
         from rich.text import Text
 
-        line = Text(text, no_wrap=True, overflow="ellipsis")  # no markup: brackets in file names stay as they are
+        line: RenderableType = Text(text, no_wrap=True, overflow="ellipsis")  # no markup: brackets in file names stay as they are
+        if share is not None:
+            from rich.progress_bar import ProgressBar
+            from rich.table import Table
+
+            grid = Table.grid(padding=(0, 1))
+            grid.add_row(ProgressBar(1.0, min(1.0, share), width=BAR_WIDTH), line)
+            line = grid
         if self._live is None:
             # results on standard output must not pass through the console; and no thread, since worker processes are forked
             self._live = Live(

@@ -1,6 +1,7 @@
 """Text, JSON and YAML of unknown origin, read within bounds: a small file cannot take gigabytes, nor a deep one the stack.
 
-The bounds are the constants below. What breaks one, or is malformed, ends in one :class:`~recognizer.errors.InputError` that says where.
+The bounds are settings (:mod:`recognizer.utils.limits`). What breaks one, or is malformed, ends in one
+:class:`~recognizer.errors.InputError` that says where.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import sys
 import zlib
@@ -20,13 +22,26 @@ from typing import IO, Any, cast
 import yaml
 
 from recognizer.errors import InputError
+from recognizer.utils.limits import advice, limits
 
 GZIP = b"\x1f\x8b"  # how a gzip file begins
-MAX_RATIO = 50  # how many times larger than a gzip file its content may be; text has 3 to 15
+MAX_RATIO = limits().unpack_ratio
 FREE_BYTES = 16 << 20  # of content before the ratio counts
-MAX_DEPTH = 100  # of lists and objects within each other
-MAX_NODES = 1_000_000  # of a YAML file, its aliases written out
-MAX_DIGITS = 300  # of a number, which a float can hold then
+MAX_DEPTH = limits().nesting
+MAX_NODES = limits().yaml_values
+MAX_DIGITS = limits().digits
+
+
+class BoundedFile(io.BufferedReader):
+    """A binary file that reads no more than is there; for a length that a damaged header names Python would take that much memory at once."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of other files."""
+        return super().read(size if size is None or size < 0 else min(size, max(0, self._length - self.tell())))
 
 
 @contextmanager
@@ -86,7 +101,8 @@ class _Unpacked(io.RawIOBase):
         count = self._content.readinto(buffer)
         self._given += count
         if self._given > max(FREE_BYTES, MAX_RATIO * self._packed.taken):
-            raise InputError(f"{self._name}: unpacks to more than {MAX_RATIO} times its size, which is no text; unpack it yourself if it is")
+            reason = f"unpacks to more than {MAX_RATIO} times its size, which is no text"
+            raise InputError(f"{self._name}: {reason}; unpack it yourself if it is, or {advice('unpack_ratio')}")
         return count
 
 
@@ -141,7 +157,8 @@ def parse_yaml(text: str, place: str) -> Any:
 
     Raises:
         InputError: not YAML, nested deeper than ``MAX_DEPTH``, larger than ``MAX_NODES`` with its aliases written out, a number of more
-            than ``MAX_DIGITS``, a date that does not exist, or half of a surrogate pair. The message begins with ``file:line``.
+            than ``MAX_DIGITS``, a date that does not exist, a key that a mapping has twice, or half of a surrogate pair. The message begins
+            with ``file:line``.
     """
     try:
         return yaml.load(text, _BoundedLoader)  # a subclass of SafeLoader
@@ -166,7 +183,8 @@ class _BoundedLoader(yaml.SafeLoader):
         event = self.peek_event()
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise yaml.composer.ComposerError(None, None, f"lists or mappings are nested more than {MAX_DEPTH} deep", event.start_mark)
+            message = f"lists or mappings are nested more than {MAX_DEPTH} deep; {advice('nesting')}"
+            raise yaml.composer.ComposerError(None, None, message, event.start_mark)
         node: Any = super().compose_node(parent, index)
         self._depth -= 1
         if isinstance(event, yaml.AliasEvent):
@@ -174,15 +192,26 @@ class _BoundedLoader(yaml.SafeLoader):
         else:
             size = self._sizes[id(node)] = self._count(node)
         if size > MAX_NODES:
-            raise yaml.composer.ComposerError(None, None, f"has more than {MAX_NODES} values with its aliases written out", event.start_mark)
+            message = f"has more than {MAX_NODES} values with its aliases written out; {advice('yaml_values')}"
+            raise yaml.composer.ComposerError(None, None, message, event.start_mark)
         return node
 
     def _count(self, node: yaml.Node) -> int:
         if isinstance(node, yaml.ScalarNode):
             self._check_scalar(node)
             return 1
+        if isinstance(node, yaml.MappingNode):
+            self._check_keys(node)
         nodes = chain.from_iterable(node.value) if isinstance(node, yaml.MappingNode) else node.value
         return 1 + sum(self._sizes[id(each)] for each in nodes)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (key.tag, key.value) in seen:
+                    raise yaml.composer.ComposerError(None, None, f"the key {key.value[:40]!r} stands twice in one mapping", key.start_mark)
+                seen.add((key.tag, key.value))
 
     def _check_scalar(self, node: yaml.ScalarNode) -> None:
         number = node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")

@@ -13,12 +13,11 @@ from defusedxml import DefusedXmlException, EntitiesForbidden
 from defusedxml.ElementTree import XMLParser
 
 from recognizer.errors import InputError
+from recognizer.utils.limits import advice, limits
 
 Point = tuple[float, float]
 
-MAX_BYTES = 64 << 20  # of a file; pages with an outline for every glyph have some ten million
-MAX_DEPTH = 200  # of elements within elements; PAGE and ALTO with nested regions stay below twenty
-MAX_ELEMENTS = 2_000_000
+MAX_BYTES, MAX_DEPTH, MAX_ELEMENTS = limits().xml_bytes, limits().xml_nesting, limits().xml_elements
 MAX_DIGITS = 100  # characters of a number
 MAX_NUMBER = 1e20  # of its value; times in nanoseconds since 1970 are below
 
@@ -36,9 +35,9 @@ class _BoundedBuilder(TreeBuilder):
         self.depth += 1
         self.elements += 1
         if self.depth > MAX_DEPTH:
-            raise ValueError(f"elements are nested more than {MAX_DEPTH} deep")
+            raise ValueError(f"elements are nested more than {MAX_DEPTH} deep; {advice('xml_nesting')}")
         if self.elements > MAX_ELEMENTS:
-            raise ValueError(f"more than {MAX_ELEMENTS} elements")
+            raise ValueError(f"more than {MAX_ELEMENTS} elements; {advice('xml_elements')}")
         return super().start(tag, attrs)
 
     def end(self, tag: Any, /) -> Element:
@@ -57,7 +56,7 @@ def parse_xml(path: Path) -> Element:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES >> 20} MiB; is this one page or line?")
+            raise ValueError(f"larger than {MAX_BYTES >> 20} MiB; is this one page or line? If so, {advice('xml_bytes')}")
         parser = XMLParser(target=_BoundedBuilder())
         parser.feed(content)
         root: Element = parser.close()

@@ -171,3 +171,64 @@ def test_every_corpus_has_help_and_no_required_option():
         parser.parse_args([])
         assert module.__doc__ and module.__doc__.strip(), name
         parser.format_help()
+
+
+def corpus_that_stops(tmp_path: Path, monkeypatch, texts: list[str], stop: BaseException | None = None) -> None:
+    """Make ``drawn`` a corpus that writes a picture for each text and then, perhaps, fails."""
+
+    def read(source, options):
+        options.made.mkdir(parents=True, exist_ok=True)
+        for number, text in enumerate(texts):
+            path = options.made / f"{number}.png"
+            Image.new("L", (10 * len(text), 8), 255).save(path)
+            yield Item(f"{options.made.name}_{number}", path, text=text)
+        options.drop(InputError(f"{options.made / 'bad.png'}: is bad"))
+        if stop is not None:
+            raise stop
+
+    module = types.SimpleNamespace(CORPUS="drawn", __doc__="", add_arguments=lambda parser: None, read=read)
+    monkeypatch.setattr(preparation, "corpora", lambda: {"drawn": module})
+
+
+def test_pictures_and_manifests_are_replaced_together(tmp_path, monkeypatch):
+    out, dropped = tmp_path / "out", []
+    corpus_that_stops(tmp_path, monkeypatch, ["aa", "bbb"])
+    prepare("drawn", tmp_path, out, drop=lambda error: dropped.append(str(error)))
+    assert dropped == [f"{out / 'drawn' / 'bad.png'}: is bad"]
+    assert [path.name for path in sorted(out.iterdir())] == ["all.jsonl", "drawn"]
+
+    def state():
+        items = load_manifest(out / "all.jsonl")
+        assert all(item.source.parent == out / "drawn" for item in items)
+        return [(item.id, item.text, Image.open(item.source).width, item.width) for item in items]
+
+    before = [("drawn_0", "aa", 20, 20), ("drawn_1", "bbb", 30, 30)]
+    assert state() == before
+    for stop in (InputError("no more"), KeyboardInterrupt()):
+        corpus_that_stops(tmp_path, monkeypatch, ["cccc"], stop)
+        with pytest.raises(type(stop)):
+            prepare("drawn", tmp_path, out, drop=lambda error: None)
+        assert state() == before and sorted(path.name for path in out.iterdir()) == ["all.jsonl", "drawn"]
+    (out / "drawn.partial" / "drawn").mkdir(parents=True)
+    (out / "drawn.partial" / "drawn" / "7.png").write_bytes(b"left by a process that was killed")
+    corpus_that_stops(tmp_path, monkeypatch, ["cccc"])
+    prepare("drawn", tmp_path, out, drop=lambda error: None)
+    assert state() == [("drawn_0", "cccc", 40, 40)] and not (out / "drawn" / "7.png").exists() and not (out / "drawn.partial").exists()
+
+
+def test_a_kill_between_pictures_and_manifests_leaves_no_manifest_of_other_pictures(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    corpus_that_stops(tmp_path, monkeypatch, ["aa", "bbb"])
+    prepare("drawn", tmp_path, out, drop=lambda error: None)
+    corpus_that_stops(tmp_path, monkeypatch, ["cccc", "ddddd"])
+    replace = Path.replace
+
+    def die_at_the_second(self, target):
+        if Path(target).name == "1.png":
+            raise KeyboardInterrupt
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        prepare("drawn", tmp_path, out, drop=lambda error: None)
+    assert [path.name for path in out.iterdir()] == ["drawn"]

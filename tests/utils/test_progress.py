@@ -107,3 +107,16 @@ def test_a_dumb_terminal_gets_plain_lines(clock: list[float], monkeypatch: pytes
     clock[0] += 31
     progress.update("a")
     assert stream.getvalue() == "a\n"
+
+
+def test_a_bar_shows_the_share_that_is_done(clock: list[float]) -> None:
+    stream, plain = Terminal(), io.StringIO()
+    progress = Progress(stream=stream)
+    for clock[0], share in ((101.0, 0.25), (102.0, 1.0)):
+        progress.update("2/8 files", share)
+        shown = screen(stream.getvalue())
+        assert len(shown) == 1
+    assert "2/8 files" in stream.getvalue() and "\u2501" * module.BAR_WIDTH in stream.getvalue()  # the whole bar at the end
+    rare = Progress(every=0.0, stream=plain)
+    rare.update("2/8 files", 0.25)
+    assert plain.getvalue() == "2/8 files\n"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Transcript:
         lines: of a page, in reading order; ``text`` is theirs, one below the other, and ``width`` and ``height`` are the page's in pixels.
         channel: of a recording, where it was chosen or where each is a transcript of its own: "left", "right", "mix".
         page: number of the page in its file, from 1, where the file holds several.
+        given: the input itself and its sample rate, for showing them in a notebook, where it was recognized by itself; not pickled.
     """
 
     source: str
@@ -105,3 +109,50 @@ class Transcript:
     height: int | None = None
     channel: str | None = None
     page: int | None = None
+    given: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def confidence(self) -> float | None:
+        """The share of the words that are likely to be right (of the tokens where there are no words); None where times were not asked for."""
+        words: Sequence[Word | Token] = [word for line in self.lines for word in line.words] or self.words or self.tokens
+        known = [word.confidence for word in words if word.confidence is not None]
+        return sum(known) / len(known) if known else None
+
+    def to(self, format: str) -> str:
+        """This transcript in an output format, the text that ``recognizer transcribe -f FORMAT`` writes.
+
+        Args:
+            format: such as "txt", "srt", "vtt", "tsv", "json", "ctm", "textgrid", "alto", "page".
+
+        Raises:
+            ConfigError: an unknown format.
+            InputError: the format needs times, and they were not asked for, or it is for another kind of input.
+        """
+        from recognizer import render  # looked up when it is called: formats know types, and not the other way round
+
+        return render(self, format)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its parts as values that JSON can hold; what is unknown is left out."""
+        record: dict[str, Any] = json.loads(self.to("jsonl"))
+        return record
+
+    def to_json(self) -> str:
+        """One JSON object, indented."""
+        return self.to("json")
+
+    def to_srt(self) -> str:
+        """SubRip subtitles of a recording with times; raises as :meth:`to`."""
+        return self.to("srt")
+
+    def to_vtt(self) -> str:
+        """WebVTT subtitles of a recording with times; raises as :meth:`to`."""
+        return self.to("vtt")
+
+    def _repr_html_(self) -> str:
+        from recognizer import render_html
+
+        return render_html(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "given": None}  # a result that another process sends is not to carry its recording with it

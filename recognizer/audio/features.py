@@ -101,8 +101,9 @@ class AudioFeatureExtractor(FeatureExtractor):
             padding = torch.arange(size, device=inputs.device) >= lengths[:, None]  # (B, N)
             samples = inputs.float().masked_fill(padding, 0.0)
             count = lengths.clamp(min=1)[:, None]
-            level = (samples - samples.sum(1, keepdim=True) / count).masked_fill(padding, 0.0)  # frames lose a constant offset as well
-            rms = (level.square().sum(1, keepdim=True) / count).sqrt()  # (B, 1)
+            # frames lose a constant offset as well; sums in float64, which the zeros of other items' padding do not round otherwise
+            level = (samples - (samples.sum(1, keepdim=True, dtype=torch.float64) / count).float()).masked_fill(padding, 0.0)
+            rms = (level.square().sum(1, keepdim=True, dtype=torch.float64) / count).sqrt().float()  # (B, 1)
             if self.config.dither:
                 noise = self._dither.repeat(size // DITHER_PERIOD + 1)[:size]
                 samples = samples + (self.config.dither * rms * noise).masked_fill(padding, 0.0)
@@ -123,9 +124,9 @@ class AudioFeatureExtractor(FeatureExtractor):
         with torch.autocast(inputs.device.type, enabled=False):
             padding = ~real_frames(features, frames)  # (B, T, 1)
             count = frames.clamp(min=1)[:, None, None]
-            features = features - features.sum(1, keepdim=True) / count
-            variance = features.masked_fill(padding, 0.0).square().sum(1, keepdim=True) / count
-            return (features / variance.sqrt().clamp(min=MIN_DEVIATION)).masked_fill(padding, 0.0), frames
+            features = features - (features.sum(1, keepdim=True, dtype=torch.float64) / count).float()
+            variance = features.masked_fill(padding, 0.0).square().sum(1, keepdim=True, dtype=torch.float64) / count
+            return (features / variance.sqrt().float().clamp(min=MIN_DEVIATION)).masked_fill(padding, 0.0), frames
 
     def _static(self, pieces: Tensor) -> Tensor:
         """Static columns (B, T, S) of the samples (B, T, window) of every frame; batched, which ``torchaudio.compliance.kaldi`` is not."""

@@ -74,7 +74,7 @@ def load_audio(
         if len(parts) == 1:
             samples = _read_span(parts[0], sample_rate, first, last, path, channel)
         else:
-            pieces, done = [], 0
+            pieces, done = [np.empty(0, np.float32)], 0  # a file may hold not one part
             for part in parts:
                 if last is None or done < last:
                     pieces.append(_read_span(part, sample_rate, 0, None, path, channel))

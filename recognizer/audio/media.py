@@ -1,8 +1,11 @@
-"""Recordings that libsndfile cannot read (MP4, WebM, AAC, AMR and others), by PyAV where it is installed."""
+"""Recordings that libsndfile cannot read (MP4, WebM, AAC, AMR and others), by PyAV where it is installed, or by the program ffmpeg."""
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +19,7 @@ import numpy as np
 from recognizer.errors import InputError, RecognizerWarning
 
 _LEAST_BYTES = 64  # per second of sound; a header that promises more than that is not believed
+_BLOCK = 65_536  # frames read at a time
 _SHORTER = 0.05  # seconds by which headers are often wrong: a packet of the codec
 # of WAV files, by format tag
 _READABLE_TAGS = {0x01, 0x02, 0x03, 0x06, 0x07, 0x11, 0x31, 0x40, 0x55, 0xFFFE}  # what libsndfile reads; damaged if it did not
@@ -72,15 +76,20 @@ def media_available() -> bool:
     return find_spec("av") is not None
 
 
+def find_ffmpeg() -> str | None:
+    """Where the program ffmpeg is, the second choice."""
+    return shutil.which("ffmpeg")
+
+
 def refuse_media(path: str | Path, kind: Kind) -> InputError:
-    """The error of a file that only PyAV could read."""
+    """The error of a file that only PyAV or ffmpeg could read."""
     name = Path(path)
     convert = f"`ffmpeg -i {name.name} {name.stem}.wav`"
-    return InputError(f"{path}: {kind.name}, which needs PyAV; `pip install 'recognizer[media]'`, or convert it: {convert}")
+    return InputError(f"{path}: {kind.name}, which needs PyAV or ffmpeg; `pip install 'recognizer[media]'`, or convert it: {convert}")
 
 
 class MediaPart:
-    """The sound of a file that FFmpeg reads, as one part; see :class:`~recognizer.audio.io.SoundPart`.
+    """The sound of a file that FFmpeg's libraries or its program read, as one part; see :class:`~recognizer.audio.io.SoundPart`.
 
     Only the named demuxer is tried: others follow references to files and addresses elsewhere.
 
@@ -91,8 +100,9 @@ class MediaPart:
 
     def __init__(self, path: str | Path, file: Path, kind: Kind) -> None:
         """Decodes the first frame of a file that messages call ``path``; raises InputError if there is none."""
-        if not media_available():
+        if not media_available() and find_ffmpeg() is None:
             raise refuse_media(path, kind)
+        self._stated: float | None = None
         self.path, self.file, self.kind = path, file, kind
         self.notes: list[str] = []
         first = next(self._decode(), None)
@@ -126,6 +136,35 @@ class MediaPart:
             warnings.warn(f"{self.path}: {said}", RecognizerWarning, stacklevel=2)
 
     def _decode(self) -> Iterator[np.ndarray]:
+        return self._decode_by_av() if media_available() else self._decode_by_ffmpeg()
+
+    def _decode_by_ffmpeg(self) -> Iterator[np.ndarray]:
+        """Through a pipe, as Sun audio, whose header is the shortest; only this file is opened."""
+        program = find_ffmpeg()
+        assert program is not None
+        given = ["-nostdin", "-v", "error", "-protocol_whitelist", "file", "-f", self.kind.demuxer, "-i", f"file:{self.file}"]
+        command = [program, *given, "-map", "0:a:0", "-f", "au", "-c:a", "pcm_f32be", "-"]
+        with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said) as process:
+            assert process.stdout is not None
+            try:
+                header = process.stdout.read(24)
+                if len(header) == 24:
+                    _, offset, _, _, self._rate, channels = struct.unpack(">4s5I", header)
+                    process.stdout.read(offset - 24)
+                    while block := process.stdout.read(4 * channels * _BLOCK):
+                        whole = len(block) // (4 * channels) * 4 * channels  # no more than the last may be cut
+                        yield np.frombuffer(block[:whole], ">f4").astype(np.float32).reshape(-1, channels)
+                code = process.wait()
+            finally:
+                process.kill()
+            said.seek(0)
+            lines = said.read(4096).decode(errors="replace").strip().splitlines()
+        if any("matches no streams" in line for line in lines):
+            raise InputError(f"{self.path}: holds no sound")
+        if code:
+            raise InputError(f"{self.path}: {self.kind.name} that cannot be read, or broken off ({lines[-1] if lines else f'exit code {code}'})")
+
+    def _decode_by_av(self) -> Iterator[np.ndarray]:
         av = _import_av()
         try:
             with self.file.open("rb") as file, av.open(file, format=self.kind.demuxer, metadata_errors="replace") as container:

@@ -85,7 +85,7 @@ def _length_tag(data: Data, start: int, size: int) -> tuple[int, int | None] | N
     mpeg1, mono = header[1] >> 3 & 3 == 3, header[3] >> 6 == 3
     place = start + 4 + ((17 if mono else 32) if mpeg1 else (9 if mono else 17))
     for at in (place, place + 2):  # a checksum may lie between
-        if at + 12 <= start + size and data[at : at + 4] in (b"Xing", b"Info"):
+        if at + 12 <= min(start + size, len(data)) and data[at : at + 4] in (b"Xing", b"Info"):
             flags, count = struct.unpack(">II", data[at + 4 : at + 12])
             return at + 8, count if flags & 1 else None
     return None

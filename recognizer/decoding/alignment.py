@@ -14,9 +14,10 @@ import numpy as np
 from recognizer.decoding.hypothesis import check_log_probs
 from recognizer.errors import InputError
 from recognizer.utils.compiling import compiled
+from recognizer.utils.limits import advice, limits
 
 SINGLE_PASS_BYTES = 1 << 26  # back-pointers, a byte each, up to which nothing is computed twice: 64 MiB
-MAX_CELLS = 1 << 34  # frames x labels that are aligned; about half a minute of one processor
+MAX_CELLS = limits().align_cells  # frames x labels
 
 # How the best path came to a label (2 bits) and to a blank (1 bit).
 STAY, FROM_BLANK, FROM_LABEL = 0, 1, 2
@@ -74,7 +75,8 @@ def viterbi_align(
     first, stop = _find_band(frames, count, None if hints is None else _check_hints(hints, count), window)
     width, cells = int((stop - first).max()), int((stop - first).sum())
     if cells > MAX_CELLS:
-        raise InputError(f"{frames} frames and {count} labels are {cells:.1e} steps, more than {MAX_CELLS:.1e}; give hints, or cut the recording")
+        size = f"{frames} frames and {count} labels are {cells:.1e} steps, more than {MAX_CELLS:.1e}"
+        raise InputError(f"{size}; give hints, or cut the recording, or {advice('align_cells')}")
     segment = frames if frames * width <= SINGLE_PASS_BYTES else segment_frames(frames)
     table = np.require(log_probs, np.float64, ["C", "W"])  # one kind of array, so that the kernel is compiled once
     score, starts, stops = best_path(table, np.append(wanted, 0), first, stop, width, segment)

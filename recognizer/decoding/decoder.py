@@ -76,6 +76,7 @@ def load_decoder(
     folder: Path | None = None,
     hotwords: Mapping[str, float] | None = None,
     second: Alphabet | None = None,
+    visual: bool = False,
 ) -> Decoder:
     """Read what ``config`` names and put the decoder together.
 
@@ -89,6 +90,8 @@ def load_decoder(
         hotwords: weights of phrases, in nats. Their words are added to a closed vocabulary, as unknown ones to the language model.
         second: alphabet of the other log-probs, where ``decoder.combine_with`` names another recognizer. With a closed vocabulary the
             words are then those of the model that both can spell; with an open one, or a model of characters, both write the same symbols.
+        visual: whether labels are characters as they stand on a line; right-to-left words of lexicons are reordered then. Models and
+            hotwords are in that order already.
 
     Raises:
         ConfigError: a file that is not there, models that do not fit together, or hotwords with a greedy decoder.
@@ -100,8 +103,8 @@ def load_decoder(
         return GreedyDecoder()
     from recognizer.decoding.hotwords import find_words
 
-    spellings = _load_spellings(config, "lexicon", folder, alphabet)
-    others = None if second is None else _load_spellings(config, "combine_lexicon", folder, second)
+    spellings = _load_spellings(config, "lexicon", folder, alphabet, visual)
+    others = None if second is None else _load_spellings(config, "combine_lexicon", folder, second, visual)
     words, tokens = _load_models(config, folder, alphabet, spellings is not None)
     wanted = [phrase for phrase, weight in (hotwords or {}).items() if weight > 0]  # whose words a closed vocabulary must have
     added = find_words(wanted, alphabet, spellings) if config.closed else ()
@@ -180,12 +183,12 @@ def _load_models(
     return words, tokens
 
 
-def _load_spellings(config: DecoderConfig, key: str, folder: Path | None, alphabet: Alphabet) -> Spellings | None:
+def _load_spellings(config: DecoderConfig, key: str, folder: Path | None, alphabet: Alphabet, visual: bool) -> Spellings | None:
     if getattr(config, key) is None:
         return None
     from recognizer.decoding.lexicon_trie import load_spellings
 
-    return load_spellings(find_file(config, key, folder), alphabet)
+    return load_spellings(find_file(config, key, folder), alphabet, visual)
 
 
 def _share_words(

@@ -11,6 +11,7 @@ import numpy as np
 
 from recognizer.errors import InputError
 from recognizer.text.alphabet import SPACE, Alphabet
+from recognizer.text.bidi import is_right_to_left, to_visual
 from recognizer.text.lexicon import load_lexicon, read_lines, without_numbers
 
 Spellings = Mapping[str, Sequence[tuple[str, ...]]]
@@ -146,11 +147,15 @@ def spell_words(words: Iterable[str]) -> dict[str, list[tuple[str, ...]]]:
     return {word: [tuple(word)] for word in words}
 
 
-def load_spellings(path: str | Path, alphabet: Alphabet) -> Spellings:
+def load_spellings(path: str | Path, alphabet: Alphabet, visual: bool = False) -> Spellings:
     """Read a lexicon for an alphabet.
 
     For units a line is a word and its phones (:func:`~recognizer.text.lexicon.load_lexicon`). For characters a line is a word,
     spelt as it stands, or a word and its characters apart (``don't  d o n t``); probabilities before them are passed over there, too.
+
+    Args:
+        path: of the lexicon, plain or gzip; ``alphabet``: what is spelt with.
+        visual: put right-to-left words and their characters into visual order, in which recognizers of line images and pen traces read them.
 
     Raises:
         InputError: unreadable or empty.
@@ -158,8 +163,10 @@ def load_spellings(path: str | Path, alphabet: Alphabet) -> Spellings:
     if alphabet.level == "units":
         return load_lexicon(path, bare=all(symbol.isalpha() for symbol in alphabet.symbols))
     spellings: dict[str, list[tuple[str, ...]]] = {}
-    for _, word, symbols in without_numbers(read_lines(path)):
+    for _, word, symbols in without_numbers(read_lines(path, comments=True)):
         way = tuple(" " if s == SPACE else s for s in symbols) or tuple(word)
+        if visual and is_right_to_left(word):
+            word, way = to_visual(word), tuple(to_visual("".join(way)))
         known = spellings.setdefault(word, [])
         if way not in known:
             known.append(way)

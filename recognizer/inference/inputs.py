@@ -1,77 +1,46 @@
-"""What a recognizer is given: which files are meant, and files and arrays read as its network takes them."""
+"""What a recognizer is given: files and arrays, read as its network takes them."""
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Collection, Iterable, Iterator
+import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import soxr
 
-from recognizer.audio.io import AUDIO_SUFFIXES, Channel, audio_seconds, check_samples, is_pipe, load_audio
-from recognizer.audio.stream import Window, cut_windows, stream_audio
+from recognizer.audio.io import AUDIO_SUFFIXES, BLOCK, Channel, audio_seconds, check_samples, is_pipe, load_audio
+from recognizer.audio.stream import SpeechWindows, stream_audio
 from recognizer.config import AudioFeatures, Features, Modality, StrokeFeatures
 from recognizer.data.loading import is_empty
 from recognizer.errors import InputError
 from recognizer.image.io import IMAGE_SUFFIXES, load_image
 from recognizer.image.normalize import ColumnTransform, prepare_line
+from recognizer.inference.given import HeldFile, Unusable
 from recognizer.strokes.io import STROKE_SUFFIXES, Trace, load_trace
 from recognizer.strokes.normalize import prepare_strokes
 
-Source = str | Path | np.ndarray
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording on disk, of which a certain channel is wanted.
+
+    Attributes:
+        path: the file.
+        channel: see :func:`~recognizer.audio.io.load_audio`.
+    """
+
+    path: str | Path
+    channel: Channel = "auto"
+
+
+Source = str | Path | np.ndarray | Recording | HeldFile | Unusable
 
 SUFFIXES: dict[Modality, Collection[str]] = {"audio": AUDIO_SUFFIXES, "line": IMAGE_SUFFIXES, "strokes": STROKE_SUFFIXES}
-WINDOW_SECONDS = 30.0  # longer recordings are recognized in windows of this length
-CONTEXT_SECONDS = 3.0  # of the recording on either side of a window, since both directions of the network need a run-up
-
-
-def find_files(sources: Iterable[str], modality: Modality) -> Iterator[str]:
-    """The files that file names, folders and glob patterns stand for.
-
-    A folder stands for the recordings (images, pen traces) anywhere below it, in sorted order. What does not exist is passed
-    on as it is, so that it gets an error of its own.
-    """
-    suffixes = SUFFIXES[modality]
-    for source in sources:
-        path = Path(source)
-        if path.is_dir():
-            found = (p for p in path.rglob("*") if p.suffix.lower() in suffixes)
-            # a link into nowhere is a recording that is missing
-            yield from sorted(str(p) for p in found if p.is_file() or (p.is_symlink() and not p.exists()))
-        elif not path.exists() and glob.has_magic(source):
-            yield from sorted(glob.glob(source, recursive=True)) or [source]
-        else:
-            yield source
-
-
-def group_by_modality(sources: Iterable[str]) -> dict[Modality, list[str]]:
-    """The files that file names, folders and glob patterns stand for, by what they hold according to their suffixes.
-
-    Raises:
-        InputError: a file that does not exist, or whose name does not tell what it holds.
-    """
-    found: dict[Modality, list[str]] = {"audio": [], "line": [], "strokes": []}
-    for source in sources:
-        if Path(source).is_dir():
-            for modality in found:
-                # an .xml among other files is more often the layout of a page than a pen trace
-                found[modality] += (name for name in find_files([source], modality) if not name.lower().endswith(".xml"))
-        else:
-            for name in find_files([source], "audio"):  # a pattern's files, of whatever kind
-                found[_modality(name)].append(name)
-    return {modality: names for modality, names in found.items() if names}
-
-
-def _modality(source: str) -> Modality:
-    suffix = Path(source).suffix.lower()
-    for modality, suffixes in SUFFIXES.items():
-        if suffix in suffixes:
-            return modality
-    if not Path(source).exists():
-        raise InputError(f"{source}: no such file")
-    raise InputError(f"{source}: its name does not tell whether it is a recording or an image; name a model with -m")
+WHOLE_SECONDS = 30.0  # longer recordings are recognized in stretches of speech
 
 
 @dataclass
@@ -80,14 +49,14 @@ class LoadedInput:
 
     Attributes:
         name: the path, or ``array N``.
-        content: samples (N,), columns (W, H) or points (T, 5); windows of a long recording; None if there is nothing to recognize.
+        content: samples (N,), columns (W, H) or points (T, 5); the stretches of speech of a long recording; None if there is nothing to recognize.
         length: samples, columns or points; of a long recording as far as its windows have been read.
         columns: where the columns lie in the picture.
         error: one line that names the input; None where it can be used.
     """
 
     name: str
-    content: np.ndarray | Iterator[Window] | None = None
+    content: np.ndarray | SpeechWindows | None = None
     length: int = 0
     columns: ColumnTransform = field(default_factory=lambda: ColumnTransform(0.0, 1.0))
     error: str | None = None
@@ -100,14 +69,10 @@ class InputLoader:
         features: what its network takes.
         max_frames: longest line or pen trace, in columns or points.
         step: samples of a recording that one frame of log-probs stands for; windows begin and end at its multiples.
-
-    Attributes:
-        channel: which channel of a recording to take; see :func:`~recognizer.audio.io.load_audio`.
     """
 
     def __init__(self, features: Features, max_frames: int, step: int = 1) -> None:
         self.features, self.max_frames, self.step = features, max_frames, step
-        self.channel: Channel = "auto"
 
     def load(self, number: int, source: Source, sample_rate: int | None = None) -> LoadedInput:
         """Read the input of this number, all of it unless it is a long recording.
@@ -116,14 +81,14 @@ class InputLoader:
 
         Args:
             number: by which an array is named.
-            source: a file, samples (N,) float, a line image (H, W) uint8, or points (N, 4) float.
+            source: a file, one channel of a recording, samples (N,) float, a line image (H, W) uint8, or points (N, 4) float.
             sample_rate: of samples, Hz; None: that of the features.
         """
-        loaded = LoadedInput(f"array {number}" if isinstance(source, np.ndarray) else str(source))
+        loaded = LoadedInput(name_source(number, source))
         try:
             content = self._read(loaded, source, sample_rate)
         except InputError as error:
-            loaded.error = str(error)
+            loaded.error = str(error) if not isinstance(source, HeldFile) else str(error).replace(os.fspath(source), str(source))
             return loaded
         except Exception as error:
             loaded.error = describe_failure(loaded.name, error)
@@ -134,9 +99,15 @@ class InputLoader:
             loaded.content = content
         return loaded
 
-    def _read(self, loaded: LoadedInput, source: Source, sample_rate: int | None) -> np.ndarray | Iterator[Window]:
+    def _read(self, loaded: LoadedInput, source: Source, sample_rate: int | None) -> np.ndarray | SpeechWindows:
+        if isinstance(source, Unusable):
+            raise InputError(source.error)
+        if isinstance(source, HeldFile):
+            source = cast("Path", source)  # is read as any other path
         if isinstance(self.features, AudioFeatures):
             return self._read_audio(loaded, source, sample_rate or self.features.sample_rate)
+        if isinstance(source, Recording):
+            source = source.path
         if isinstance(self.features, StrokeFeatures):
             trace = Trace.of_array(source, loaded.name) if isinstance(source, np.ndarray) else load_trace(source)
             content = prepare_strokes(trace, self.features, loaded.name)
@@ -150,22 +121,35 @@ class InputLoader:
             raise InputError(f"{loaded.name}: {size}; is this one line of text? Cut it")
         return content
 
-    def _read_audio(self, loaded: LoadedInput, source: Source, sample_rate: int) -> np.ndarray | Iterator[Window]:
+    def _read_audio(self, loaded: LoadedInput, source: str | Path | np.ndarray | Recording, sample_rate: int) -> np.ndarray | SpeechWindows:
         rate = self.features.sample_rate  # type: ignore[union-attr]
-        blocks: Iterator[np.ndarray]
+        channel: Channel = "auto"
+        if isinstance(source, Recording):
+            channel, source = source.channel, source.path
+        limit = round(WHOLE_SECONDS * rate)
         if isinstance(source, np.ndarray):
             samples = _check_array(source, 1, loaded.name).astype(np.float32)
             if sample_rate != rate:
                 samples = soxr.resample(samples, sample_rate, rate, quality="HQ")
-            if len(samples) <= WINDOW_SECONDS * rate:
-                return samples
-            blocks = iter([samples])
-        elif not is_pipe(source) and audio_seconds(source) <= WINDOW_SECONDS:
-            return load_audio(source, rate, 0.0, None, self.channel)
+            blocks = iter([samples[begin : begin + BLOCK] for begin in range(0, len(samples), BLOCK)] if len(samples) > limit else [samples])
+        elif not is_pipe(source) and audio_seconds(source) <= WHOLE_SECONDS:
+            return load_audio(source, rate, 0.0, None, channel)
         else:
-            blocks = stream_audio(source, rate, self.channel)
-        inside, context = (round(seconds * rate / self.step) * self.step for seconds in (WINDOW_SECONDS, CONTEXT_SECONDS))
-        return cut_windows(blocks, inside, context)
+            blocks = stream_audio(source, rate, channel)
+        first, known = [], 0
+        for block in blocks:
+            first.append(block)
+            known += len(block)
+            if known > limit:
+                return SpeechWindows(chain(first, blocks), rate, self.step)
+        return np.concatenate(first)
+
+
+def name_source(number: int, source: Source) -> str:
+    """What messages and results call an input: its path, or ``array N``."""
+    if isinstance(source, np.ndarray):
+        return f"array {number}"
+    return str(source.path if isinstance(source, Recording) else source)
 
 
 def describe_failure(name: str, error: BaseException) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias, cast, overload
 
 import numpy as np
 import torch
@@ -15,13 +18,18 @@ from recognizer.decoding.decoder import load_decoder
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import time_tokens, time_words
 from recognizer.errors import BundleError, ConfigError, InputError, RecognizerError
+from recognizer.inference.given import Given, hold, hold_all, is_one
 from recognizer.inference.inputs import Source, describe_failure
 from recognizer.inference.reading_order import order_symbols, order_tokens
 from recognizer.inference.runner import BatchRunner, Emission
+from recognizer.inference.stretches import join_transcripts, merge_emissions, note_empty
 from recognizer.models.network import Network
 from recognizer.text.bidi import to_visual
 from recognizer.types import Alternative, Token, Transcript, Word
 from recognizer.utils.device import choose_device, prepare_host
+
+One: TypeAlias = Given | Source  # one input
+OnSegment: TypeAlias = Callable[[Transcript], None]
 
 
 class Recognizer:
@@ -66,7 +74,7 @@ class Recognizer:
         alphabet = None if second is None else second.alphabet
         if hotwords and bundle.config.visual_order:
             hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
-        self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet)
+        self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet, bundle.config.visual_order)
         networks = [_load_network(each, self.device) for each in self.bundles]
         self.network = networks[0]
         self.runner = BatchRunner(networks, bundle.config.features, precision, batch_frames)
@@ -89,49 +97,127 @@ class Recognizer:
         prepare_host(threads)
         return cls(load_bundle(find_bundle(bundle)), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
 
-    def transcribe(
-        self, sources: Iterable[Source] | Source, n_best: int = 1, times: bool = False, sample_rate: int | None = None
-    ) -> Iterator[Transcript]:
-        """Recognize paths, samples (N,) float, line images (H, W) uint8 gray, or pen points (N, 4) float
-        (:meth:`~recognizer.strokes.io.Trace.of_array`).
+    @overload
+    def transcribe(  # type: ignore[overload-overlap]  # a path is a string, and a string an iterable of strings
+        self, source: One, n_best: int = 1, times: bool = False, sample_rate: int | None = None, on_segment: OnSegment | None = None
+    ) -> Transcript: ...
 
-        Yields one transcript for each input, in order, as soon as it and all before it are done. An input that cannot be used
-        gives a transcript with ``error`` set and costs the others nothing.
+    @overload
+    def transcribe(
+        self, source: Iterable[One], n_best: int = 1, times: bool = False, sample_rate: int | None = None, on_segment: OnSegment | None = None
+    ) -> Iterator[Transcript]: ...
+
+    def transcribe(
+        self,
+        source: One | Iterable[One],
+        n_best: int = 1,
+        times: bool = False,
+        sample_rate: int | None = None,
+        on_segment: OnSegment | None = None,
+    ) -> Transcript | Iterator[Transcript]:
+        """Recognize one input, or many.
+
+        An input is a path; the bytes of a file, or a file opened for reading bytes; samples (N,) float, a line image (H, W) uint8 gray, or
+        pen points (N, 4) float (:meth:`~recognizer.strokes.io.Trace.of_array`) as a numpy array or a torch tensor; a picture of Pillow's.
+
+        Of one input this returns the transcript. Of a list, a tuple or an iterator of inputs it gives an iterator of transcripts, one for
+        each, in order, each as soon as it and all before it are done: they are recognized together, which is several times faster. There an
+        input that cannot be used gives a transcript with ``error`` set and costs the others nothing.
 
         Args:
-            sources: one or many.
+            source: one input or many.
             n_best: how many hypotheses; those after the first become ``alternatives``.
             times: whether to align tokens and words and to give them confidences.
-            sample_rate: of samples, Hz; None: the recognizer's own.
+            sample_rate: of arrays and tensors of samples, Hz; None: the recognizer's own.
+            on_segment: called with the transcript of each stretch of speech of a recording of more than 30 s as soon as it is decoded; its
+                times are those of the recording.
+
+        Raises:
+            InputError: the one input cannot be used.
         """
+        if not is_one(source):
+            return self._transcribe_all(hold_all(cast("Iterable[One]", source)), n_best, times, sample_rate, on_segment)
+        held = hold(0, source)
+        (transcript,) = self._transcribe_all([held], n_best, times, sample_rate, on_segment)
+        if transcript.error is not None:
+            raise InputError(transcript.error)
+        return replace(transcript, given=(held, sample_rate or getattr(self.config.features, "sample_rate", None)))
+
+    def _transcribe_all(
+        self, sources: Iterable[Source], n_best: int, times: bool, sample_rate: int | None, on_segment: OnSegment | None
+    ) -> Iterator[Transcript]:
+        segments: list[Transcript] = []  # of the long recording that is being recognized
         depth = n_best
         if times:
             from recognizer.decoding.confidence import DEPTH
 
             depth = max(n_best, DEPTH)  # confidence is computed from several hypotheses
-        for emissions in self.runner.run([sources] if isinstance(sources, (str, Path, np.ndarray)) else sources, sample_rate):
+        for emissions in self.runner.run(sources, sample_rate):
             decoded = self.decoder.decode_all([e.combined_log_probs for e in emissions if e.combined_log_probs is not None], depth, self.threads)
             for emission in emissions:
                 if emission.combined_log_probs is None:
-                    yield Transcript(emission.source, error=emission.error)
+                    transcript = Transcript(emission.source, error=emission.error)
+                else:
+                    transcript = self._transcript(emission, next(decoded), n_best, times)
+                if emission.partial:
+                    segments.append(transcript)
+                    if on_segment is not None and transcript.error is None:
+                        on_segment(transcript)
                     continue
-                yield self._transcript(emission, next(decoded), n_best, times)
+                if segments:
+                    transcript = join_transcripts(segments, transcript, self.alphabet, n_best)
+                note_empty(transcript, emission)
+                yield transcript
+                segments = []
 
-    def emissions(self, sources: Iterable[Source], sample_rate: int | None = None) -> Iterator[Emission]:
+    def emissions(self, sources: Iterable[One], sample_rate: int | None = None) -> Iterator[Emission]:
         """The log-probs of each input, in order; of one that cannot be used, the error."""
-        for emissions in self.runner.run(sources, sample_rate):
-            yield from emissions
+        parts: list[Emission] = []  # of the long recording that is being read
+        columns = [len(bundle.alphabet) for bundle in self.bundles]
+        for emissions in self.runner.run(hold_all(sources), sample_rate):
+            for emission in emissions:
+                if emission.partial:
+                    parts.append(emission)
+                    continue
+                yield merge_emissions(parts, emission, columns) if parts else emission
+                parts = []
 
-    def log_probs(self, sources: Iterable[Source], sample_rate: int | None = None) -> Iterator[np.ndarray]:
-        """Log-probs (T, V) float32 of each input, in order.
+    @overload
+    def log_probs(self, source: One, sample_rate: int | None = None) -> np.ndarray: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def log_probs(self, source: Iterable[One], sample_rate: int | None = None) -> Iterator[np.ndarray]: ...
+
+    def log_probs(self, source: One | Iterable[One], sample_rate: int | None = None) -> np.ndarray | Iterator[np.ndarray]:
+        """Log-probs (T, V) float32 of one input, or of each of many, in order; inputs are those of :meth:`transcribe`.
 
         Raises:
             InputError: an input cannot be used.
         """
+        if is_one(source):
+            return next(self._log_probs([cast("One", source)], sample_rate))
+        return self._log_probs(cast("Iterable[One]", source), sample_rate)
+
+    def _log_probs(self, sources: Iterable[One], sample_rate: int | None) -> Iterator[np.ndarray]:
         for emission in self.emissions(sources, sample_rate):
             if emission.log_probs is None:
                 raise InputError(emission.error)
             yield emission.log_probs
+
+    def align(self, source: One, text: str | Sequence[str], sample_rate: int | None = None) -> Transcript:
+        """Where the words and symbols of a known text lie in one input of :meth:`transcribe`; see :func:`recognizer.inference.align.align`.
+
+        Args:
+            source: one input.
+            text: what is said or written in it: a text, or symbols where the recognizer writes units such as phones.
+            sample_rate: of samples, Hz; None: the recognizer's own.
+
+        Raises:
+            InputError: the input cannot be used, the alphabet cannot spell the text, or it is too long for the input.
+        """
+        from recognizer.inference.align import align_one
+
+        return align_one(self, source, text, sample_rate)
 
     def decode(self, log_probs: np.ndarray) -> Hypothesis:
         """The best hypothesis for an :class:`Emission`'s ``combined_log_probs``."""
@@ -196,6 +282,15 @@ class Recognizer:
         tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.frame_times, confidences.tolist())
         words = time_words(tokens, spans, emission.frame_times, texts, by_word.tolist())
         return order_tokens(tokens, words, spans, emission.frame_times) if self.config.visual_order else (tokens, words)
+
+
+def _after_fork() -> None:
+    """In a process forked from one whose OpenMP threads are at work torch would wait for these for ever; it goes on with one thread."""
+    torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def load_partner(config: DecoderConfig, bundle: Bundle) -> Bundle | None:

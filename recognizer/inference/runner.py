@@ -1,24 +1,26 @@
-"""Run networks over inputs: short ones together in batches, long recordings window by window."""
+"""Run networks over inputs: short ones together in batches, long recordings by the stretches in which somebody speaks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
 import torch
 
-from recognizer.audio.stream import Window
+from recognizer.audio.stream import SpeechWindows, Window
 from recognizer.config import AudioFeatures, Features, LineFeatures, StrokeFeatures
 from recognizer.data.batching import pad
-from recognizer.decoding.timing import WORD_REACH_HEIGHTS, FrameTimes
+from recognizer.decoding.timing import WORD_REACH_HEIGHTS, WORD_REACH_SECONDS, FrameTimes
 from recognizer.errors import ConfigError, InputError
 from recognizer.inference.inputs import InputLoader, LoadedInput, Source, describe_failure
 from recognizer.models.network import Network
 
 READ_AHEAD = 64  # inputs read and sorted by length before batches are formed; the more, the less padding
+STRETCHES_FIRST, STRETCHES = 8, 32  # of a long recording that are put through the networks together; few at first, so that text comes soon
+STRETCH_FRAMES = 8000  # most feature frames in a padded batch of them: larger ones are no faster on a CPU
 READ_AHEAD_LINES = 192  # a line of text takes about 70 kB as it is read, a recording up to 2 MB
 
 
@@ -33,6 +35,9 @@ class Emission:
         error: why the input could not be used.
         seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
         frame_times: what a frame is in seconds, in pixels of the picture, or in points of the prepared trace.
+        start: of a stretch of a long recording, how many frames lie before it.
+        partial: whether this is such a stretch. What follows belongs to the same recording, up to an emission without frames, which has
+            the duration of the whole, or ``error`` set.
     """
 
     source: str
@@ -42,11 +47,13 @@ class Emission:
     seconds: float | None = None
     width: int | None = None
     frame_times: FrameTimes | None = None
+    start: int = 0
+    partial: bool = False
 
 
 @dataclass
 class _Job:
-    """An input on its way through the networks, and its log-probs (T, V) so far, one window after the other."""
+    """An input, or a window of one, on its way through the networks, and its log-probs (T, V)."""
 
     loaded: LoadedInput
     pieces: list[np.ndarray] = field(default_factory=list)
@@ -104,10 +111,10 @@ class BatchRunner:
                 upcoming = following
 
     def _run_jobs(self, jobs: list[_Job]) -> Iterator[list[Emission]]:
-        """Short inputs together, sorted by length; long ones window by window and yielded by themselves, so that one at most is held."""
+        """Short inputs together, sorted by length; long ones by their stretches, so that one at most is held."""
         short = [_Piece(job, job.loaded.content) for job in jobs if isinstance(job.loaded.content, np.ndarray)]
         short.sort(key=lambda piece: len(piece.array))
-        for batch in self._batches(iter(short)):
+        for batch in self._batches(iter(short), self.batch_frames):
             self._infer(batch)
         ready: list[Emission] = []
         for job in jobs:
@@ -118,33 +125,58 @@ class BatchRunner:
             if ready:
                 yield ready
                 ready = []
-            self._run_windows(job, content)
-            yield [self._finish(job)]
+            yield from self._run_recording(job.loaded, content)
         if ready:
             yield ready
 
-    def _run_windows(self, job: _Job, windows: Iterator[Window]) -> None:
+    def _run_recording(self, loaded: LoadedInput, windows: SpeechWindows) -> Iterator[list[Emission]]:
+        """The emissions of the stretches of a long recording, whenever some are done, and at last the one that ends them."""
+        coming = iter(windows)
+        begun: list[np.ndarray] = []  # tables of the stretch that goes on, and the sample at which it begins
+        count, start = STRETCHES_FIRST, 0
         try:
-            for batch in self._batches(self._window_pieces(job, windows)):
-                self._infer(batch)
+            while group := list(islice(coming, count)):
+                ready = []
+                for window, table in zip(group, self._run_windows(loaded, group), strict=True):
+                    start = start if begun else window.start
+                    begun.append(table)
+                    if not window.continues:
+                        ready.append(self._stretch(loaded.name, begun, start, window.start + window.inside))
+                        begun = []
+                yield ready
+                count = STRETCHES
+            if begun:
+                yield [self._stretch(loaded.name, begun, start, windows.length)]
         except InputError as error:
-            job.loaded.error = str(error)
+            loaded.error = str(error)
         except Exception as error:
-            job.loaded.error = describe_failure(job.loaded.name, error)
+            loaded.error = describe_failure(loaded.name, error)
+        loaded.length = windows.length
+        frames = self.networks[0].frames(self.networks[0].features.frames(windows.length))
+        yield [replace(self._finish(_Job(loaded)), start=frames)]
 
-    def _window_pieces(self, job: _Job, windows: Iterator[Window]) -> Iterator[_Piece]:
+    def _stretch(self, name: str, tables: Sequence[np.ndarray], start: int, stop: int) -> Emission:
+        """The emission of a stretch of a recording from one sample to another."""
+        combined = np.concatenate(tables)
+        return self._emission(name, combined, stop / self.features.sample_rate, start // self.step, partial=True)  # type: ignore[union-attr]
+
+    def _run_windows(self, loaded: LoadedInput, windows: Sequence[Window]) -> list[np.ndarray]:
+        """Log-probs (T, V) of some windows without their context."""
+        pieces = []
         for window in windows:
-            job.loaded.length += window.inside
             first = window.before // self.step
-            yield _Piece(job, window.samples, first, None if window.last else first + window.inside // self.step)
+            pieces.append(_Piece(_Job(loaded), window.samples, first, first + window.inside // self.step if window.continues else None))
+        for batch in self._batches(iter(sorted(pieces, key=lambda piece: len(piece.array))), min(self.batch_frames, STRETCH_FRAMES)):
+            self._infer(batch)
+        return [piece.job.pieces[0] for piece in pieces]
 
-    def _batches(self, pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
-        """Batches of pieces within the budget of frames, in the order they come."""
+    def _batches(self, pieces: Iterator[_Piece], budget: int) -> Iterator[list[_Piece]]:
+        """Batches of pieces within a budget of frames, in the order they come."""
         batch: list[_Piece] = []
         longest = 0
         for piece in pieces:
             frames = self.networks[0].features.frames(len(piece.array))
-            if batch and max(longest, frames) * (len(batch) + 1) > self.batch_frames:
+            if batch and max(longest, frames) * (len(batch) + 1) > budget:
                 yield batch
                 batch, longest = [], 0
             batch.append(piece)
@@ -166,17 +198,21 @@ class BatchRunner:
         loaded = job.loaded
         if loaded.error is not None:
             return Emission(loaded.name, error=loaded.error)
-        columns = [network.num_labels for network in self.networks]
-        combined = np.concatenate(job.pieces) if job.pieces else np.empty((0, sum(columns)), dtype=np.float32)
+        columns = sum(network.num_labels for network in self.networks)
+        combined = np.concatenate(job.pieces) if job.pieces else np.empty((0, columns), dtype=np.float32)
         job.pieces = []
-        log_probs = combined[:, : columns[0]]
         if isinstance(self.features, AudioFeatures):
-            seconds = loaded.length / self.features.sample_rate
-            times = FrameTimes.of_audio(self.step / self.features.sample_rate, seconds)
-            return Emission(loaded.name, log_probs, combined, seconds=seconds, frame_times=times)
+            return self._emission(loaded.name, combined, loaded.length / self.features.sample_rate)
         if isinstance(self.features, StrokeFeatures):
             times = FrameTimes(self.networks[0].stride, WORD_REACH_HEIGHTS / self.features.spacing, end=loaded.length)
         else:
             place = loaded.columns
             times = FrameTimes.of_line(self.networks[0].stride, self.features.height, loaded.length, place.offset, place.scale)
-        return Emission(loaded.name, log_probs, combined, width=loaded.length, frame_times=times)
+        return Emission(loaded.name, combined[:, : self.networks[0].num_labels], combined, width=loaded.length, frame_times=times)
+
+    def _emission(self, name: str, combined: np.ndarray, seconds: float, start: int = 0, partial: bool = False) -> Emission:
+        """The emission of a recording, or of a stretch of it that ends after so many seconds."""
+        step = self.step / self.features.sample_rate  # type: ignore[union-attr]
+        times = FrameTimes(step, WORD_REACH_SECONDS, start * step, seconds)
+        log_probs = combined[:, : self.networks[0].num_labels]
+        return Emission(name, log_probs, combined, seconds=seconds, frame_times=times, start=start, partial=partial)

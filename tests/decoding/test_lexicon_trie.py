@@ -96,6 +96,8 @@ def test_lexicon_files(tmp_path):
     assert load_spellings(path, ALPHABET) == {"cab": [tuple("cab")], "ab": [tuple("ab")]}
     path.write_text("ONE  W AH1 N\nONE(2)  HH W AH1 N\n")
     assert load_spellings(path, Alphabet(("AH", "HH", "N", "W"), "units")) == {"ONE": [("W", "AH", "N"), ("HH", "W", "AH", "N")]}
+    path.write_text(";;; as the CMU dictionary has it\ncab\n")
+    assert load_spellings(path, ALPHABET) == {"cab": [tuple("cab")]}
     for content, message in ((b"\n", "holds no words"), (b"\xff\xfe\x00", "not UTF-8")):
         path.write_bytes(content)
         with pytest.raises(InputError, match=message):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from recognizer.audio.speech import LoudnessDetector
 from recognizer.bundle.io import load_bundle, save_bundle
 from recognizer.bundle.provenance import TRAINED_ON, Provenance
 from recognizer.config import DecoderConfig
@@ -73,11 +74,13 @@ def test_both_networks_run_over_the_same_frames(bundles, models, tones) -> None:
 def test_windows_and_other_inputs_change_nothing(bundles, models, tones, speak, tmp_path, monkeypatch) -> None:
     both = load(bundles[0], closed(models, combine_with=str(bundles[1])))
     sources = [str(item.source) for item in tones.items()][:6]
-    assert [next(iter(both.transcribe(source))).text for source in sources] == [transcript.text for transcript in both.transcribe(sources)]
+    assert [both.transcribe(source).text for source in sources] == [transcript.text for transcript in both.transcribe(sources)]
     path, _ = long_recording(speak, tmp_path / "long.wav", 40)
     (whole,) = both.emissions([path])
-    monkeypatch.setattr("recognizer.inference.inputs.WINDOW_SECONDS", 2.0)
-    monkeypatch.setattr("recognizer.inference.inputs.CONTEXT_SECONDS", 0.5)
+    monkeypatch.setattr("recognizer.inference.inputs.WHOLE_SECONDS", 2.0)
+    monkeypatch.setattr("recognizer.audio.stream.speech_detector", LoudnessDetector)
+    monkeypatch.setattr("recognizer.audio.stream.MAX_SECONDS", 2.0)
+    monkeypatch.setattr("recognizer.audio.stream.CONTEXT_SECONDS", 0.51)
     (cut,) = both.emissions([path])
     assert not np.array_equal(whole.combined_log_probs, cut.combined_log_probs)  # cut into windows indeed
     np.testing.assert_allclose(whole.combined_log_probs, cut.combined_log_probs, atol=0.05)
@@ -113,7 +116,7 @@ def test_the_first_is_the_one_that_is_inspected_and_aligned(cli, bundles, models
     decoder = closed(models, combine_with=str(bundles[1]))
     both, source = load(bundles[0], decoder), tones.items()[0].source
     inspected = inspect(both, source)
-    assert inspected.text == next(iter(both.transcribe(source))).text and inspected.posteriors.shape[1] == len(both.alphabet)
+    assert inspected.text == both.transcribe(source).text and inspected.posteriors.shape[1] == len(both.alphabet)
     save_tuned(both.bundle, decoder, tmp_path / "stored")
     assert cli("align", tmp_path / "stored", tones.root / "dev.jsonl", "-f", "ctm", "-o", tmp_path / "times").code == 0
 

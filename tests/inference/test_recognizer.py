@@ -12,7 +12,9 @@ import soundfile
 import soxr
 import torch
 
+from recognizer.audio import stream
 from recognizer.audio.io import load_audio
+from recognizer.audio.speech import LoudnessDetector
 from recognizer.bundle.io import load_bundle
 from recognizer.errors import BundleError, ConfigError, InputError
 from recognizer.image.io import load_image
@@ -39,6 +41,11 @@ def long_recording(speak, path: Path, words: int, seed: int = 5) -> tuple[Path, 
     return path, text
 
 
+@pytest.fixture(autouse=True)
+def tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "speech_detector", LoudnessDetector)
+
+
 @pytest.mark.parametrize("corpus", ["tones", "glyphs"])
 def test_a_result_does_not_depend_on_its_company(corpus: str, request) -> None:
     """Promise 1."""
@@ -47,10 +54,10 @@ def test_a_result_does_not_depend_on_its_company(corpus: str, request) -> None:
     together = list(zip(recognizer.transcribe(sources), recognizer.log_probs(sources), strict=True))
     assert len({len(log_probs) for _, log_probs in together}) > 5
     for source, (transcript, log_probs) in zip(sources, together, strict=True):
-        alone = next(iter(recognizer.transcribe(source)))
+        alone = recognizer.transcribe(source)
         assert replace(alone, score=transcript.score, acoustic=transcript.acoustic) == transcript
         assert alone.score == alone.acoustic == pytest.approx(transcript.score, abs=1e-4)
-        np.testing.assert_allclose(next(iter(recognizer.log_probs([source]))), log_probs, atol=1e-5)
+        np.testing.assert_allclose(recognizer.log_probs(source), log_probs, atol=1e-5)
 
 
 def test_an_item_that_cannot_be_decoded_costs_itself(listener, tones, monkeypatch) -> None:
@@ -76,7 +83,7 @@ def test_samples_of_another_rate(listener, tones) -> None:
     """Arrays carry no rate: it is said, and they are resampled as a file's would be."""
     for item in tones.items()[:3]:
         samples = soxr.resample(load_audio(item.source, 8000), 8000, 44_100)
-        (transcript,) = listener.transcribe(samples, sample_rate=44_100)
+        transcript = listener.transcribe(samples, sample_rate=44_100)
         assert transcript.text == item.text and transcript.seconds == pytest.approx(len(samples) / 44_100, abs=1e-3)
 
 
@@ -102,7 +109,7 @@ def test_the_budget_of_a_batch_changes_nothing_but_memory(listener, tones, monke
 def test_transcripts_say_what_they_are_of(corpus: str, request) -> None:
     recognizer = request.getfixturevalue("listener" if corpus == "tones" else "reader")
     item = request.getfixturevalue(corpus).items()[0]
-    (transcript,) = recognizer.transcribe(item.source)
+    transcript = recognizer.transcribe(item.source)
     assert transcript.source == str(item.source) and transcript.error is None
     assert transcript.text == "".join(transcript.units) and transcript.score < 0
     if corpus == "tones":
@@ -113,8 +120,8 @@ def test_transcripts_say_what_they_are_of(corpus: str, request) -> None:
 
 def test_results_come_in_order_whatever_they_are(listener, tones, speak, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(runner, "READ_AHEAD", 4)
-    monkeypatch.setattr(source_module, "WINDOW_SECONDS", 2.0)
-    monkeypatch.setattr(source_module, "CONTEXT_SECONDS", 0.5)
+    monkeypatch.setattr(source_module, "WHOLE_SECONDS", 2.0)
+    monkeypatch.setattr(stream, "MAX_SECONDS", 2.0)
     short = [str(item.source) for item in tones.items()]
     long, _ = long_recording(speak, tmp_path / "long.wav", 100)
     late = np.zeros(200_000, dtype=np.float32)
@@ -149,8 +156,8 @@ def test_arrays_are_as_good_as_files(listener, reader, tones, glyphs) -> None:
         sources = [item.source for item in corpus.items()[:4]]
         arrays = [load_audio(source, 8000) if corpus is tones else load_image(source) for source in sources]
         assert [t.text for t in recognizer.transcribe(sources)] == [t.text for t in recognizer.transcribe(arrays)]
-    (single,) = listener.transcribe(load_audio(tones.items()[0].source, 8000).astype(np.float64))
-    assert single.source == "array 0" and single.text == next(iter(listener.transcribe(tones.items()[0].source))).text
+    single = listener.transcribe(load_audio(tones.items()[0].source, 8000).astype(np.float64))
+    assert single.source == "array 0" and single.text == listener.transcribe(tones.items()[0].source).text
 
 
 @pytest.mark.parametrize(
@@ -164,7 +171,7 @@ def test_arrays_are_as_good_as_files(listener, reader, tones, glyphs) -> None:
 )  # fmt: skip
 def test_arrays_of_another_kind_are_refused(request, kind: str, array: np.ndarray) -> None:
     recognizer = request.getfixturevalue(kind)
-    (transcript,) = recognizer.transcribe(array)
+    (transcript,) = recognizer.transcribe([array])
     assert transcript.error is not None and transcript.error.startswith("array 0: ") and "\n" not in transcript.error
     with pytest.raises(InputError, match=r"^array 0: "):
         list(recognizer.log_probs([array]))
@@ -172,7 +179,7 @@ def test_arrays_of_another_kind_are_refused(request, kind: str, array: np.ndarra
 
 def test_nothing_to_hear_or_see_gives_no_text(listener, reader) -> None:
     for recognizer, array in ((listener, np.zeros(9000, np.float32)), (listener, np.full(1, 0.5)), (reader, np.full((30, 200), 255, np.uint8))):
-        (transcript,) = recognizer.transcribe(array)
+        transcript = recognizer.transcribe(array)
         assert (transcript.error, transcript.text, transcript.units) == (None, "", ())
     assert [log_probs.shape for log_probs in listener.log_probs([np.zeros(9000, np.float32)])] == [(0, 5)]
 
@@ -181,10 +188,10 @@ def test_nothing_to_hear_or_see_gives_no_text(listener, reader) -> None:
 def test_windows_stitch(listener, speak, tmp_path, monkeypatch, seconds: float) -> None:
     path, _ = long_recording(speak, tmp_path / "long.wav", int(seconds / 0.1) + 20)
     samples = load_audio(path, 8000)[: int(seconds * 8000)]
-    ((windowed,), (transcript,)) = listener.log_probs([samples]), listener.transcribe(samples)
+    ((windowed,), (transcript,)) = listener.log_probs([samples]), [listener.transcribe(samples)]
     assert transcript.seconds == pytest.approx(len(samples) / 8000)
-    monkeypatch.setattr(source_module, "WINDOW_SECONDS", 1000.0)
-    ((whole,), (expected,)) = listener.log_probs([samples]), listener.transcribe(samples)
+    monkeypatch.setattr(source_module, "WHOLE_SECONDS", 1000.0)
+    ((whole,), (expected,)) = listener.log_probs([samples]), [listener.transcribe(samples)]
     assert windowed.shape == whole.shape and len(whole) == (1 + (len(samples) - 200) // 80 + 2) // 3
     assert transcript.text == expected.text and len(expected.text) > 8 * seconds
     # both directions have forgotten the cut after the context of three seconds
@@ -195,7 +202,7 @@ def test_windows_stitch(listener, speak, tmp_path, monkeypatch, seconds: float) 
 def test_without_context_windows_would_differ(listener, speak, tmp_path, monkeypatch) -> None:
     samples = load_audio(long_recording(speak, tmp_path / "long.wav", 700)[0], 8000)
     (whole,) = listener.log_probs([samples])
-    monkeypatch.setattr(source_module, "CONTEXT_SECONDS", 0.0)
+    monkeypatch.setattr(stream, "CONTEXT_SECONDS", 0.0)
     (cut,) = listener.log_probs([samples])
     assert cut.shape == whole.shape and np.abs(np.exp(cut) - np.exp(whole)).max() > 0.01
 
@@ -209,7 +216,7 @@ def test_a_file_and_its_array_are_cut_alike(listener, speak, tmp_path) -> None:
 def test_a_picture_that_is_no_line_is_refused(reader) -> None:
     picture = np.full((4, 20_000), 255, np.uint8)
     picture[1:3, ::3] = 0
-    (transcript,) = reader.transcribe(picture)
+    (transcript,) = reader.transcribe([picture])
     assert "is this one line of text?" in transcript.error
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recognizer.bundle.io import load_bundle
-from recognizer.config import AudioFeatures, LineFeatures, StrokeFeatures, TextConfig
+from recognizer.config import AudioFeatures, DecoderConfig, LineFeatures, StrokeFeatures, TextConfig
 from recognizer.data.manifest import Item, save_manifest, target, target_in_frames
 from recognizer.decoding.timing import FrameTimes
 from recognizer.evaluation.evaluate import evaluate
@@ -90,3 +90,16 @@ def test_a_word_in_two_places_reaches_over_both() -> None:
     words = (Word("abc", 0, 3, 0.9), Word("defגבא", 4, 10, 0.4))
     _, read = order_tokens(tokens, words, [(0, 3), (4, 10)], FrameTimes(1.0, 0.0))
     assert read == (Word("אבגabc", 0, 10, 0.4), Word("def", 4, 7, 0.4))
+
+
+def test_the_words_of_a_lexicon_are_looked_for_as_they_stand_on_the_line(hebrew_run, hebrew, tmp_path) -> None:
+    texts = {item.text for item in hebrew.items()}
+    assert any(text[::-1] not in texts for text in texts)
+    spelt = [f"{text} {' '.join(text)}" if number % 2 else text for number, text in enumerate(sorted(texts))]
+    (tmp_path / "words.txt").write_text("\n".join(spelt) + "\n", encoding="utf-8")
+    bundle = load_bundle(hebrew_run / "bundle")
+    closed = DecoderConfig(kind="beam", beam_size=20, lexicon=str(tmp_path / "words.txt"), vocabulary="closed")
+    recognizer = Recognizer(bundle, "cpu", decoder=closed, threads=1)
+    found = evaluate(recognizer, hebrew.items())
+    assert {transcript.text for transcript in found.transcripts} <= texts
+    assert found.scores.rates["CER"].rate <= evaluate(Recognizer(bundle, "cpu", threads=1), hebrew.items()).scores.rates["CER"].rate

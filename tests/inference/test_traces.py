@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from recognizer.bundle.io import load_bundle
-from recognizer.cli.transcribe import choose_models
 from recognizer.config import StrokeAugment, StrokeFeatures, TextConfig
 from recognizer.data.cache import ArrayCache
 from recognizer.data.dataset import CtcDataset
 from recognizer.data.loading import read_array
 from recognizer.inference.recognizer import Recognizer
+from recognizer.jobs.job import plan_jobs
 from recognizer.text.alphabet import Alphabet
 
 
@@ -36,7 +36,7 @@ def test_a_result_does_not_depend_on_its_company(reader, traces) -> None:
     together = list(reader.log_probs(sources))
     assert len({len(log_probs) for log_probs in together}) > 5
     for source, log_probs in zip(sources, together, strict=True):
-        np.testing.assert_allclose(next(iter(reader.log_probs([source]))), log_probs, atol=1e-5)
+        np.testing.assert_allclose(reader.log_probs(source), log_probs, atol=1e-5)
 
 
 def test_files_of_both_formats_and_arrays_say_the_same(reader, pen, ink, tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_files_of_both_formats_and_arrays_say_the_same(reader, pen, ink, tmp_pat
     results = list(reader.log_probs([tmp_path / "a.xml", tmp_path / "a.inkml", array]))
     np.testing.assert_allclose(results[0], results[1], atol=1e-4)
     np.testing.assert_allclose(results[0], results[2], atol=1e-4)
-    assert next(iter(reader.transcribe(array))).text == "abcd"
+    assert reader.transcribe(array).text == "abcd"
 
 
 def test_times_are_points_of_the_trace(reader, traces) -> None:
-    result = next(iter(reader.transcribe(traces.items()[0].source, times=True)))
+    result = reader.transcribe(traces.items()[0].source, times=True)
     starts = [token.start for token in result.tokens]
     assert [token.symbol for token in result.tokens] == list(result.text)
     assert starts == sorted(starts) and starts[0] >= 0 and result.tokens[-1].end <= result.width
@@ -74,12 +74,12 @@ def test_the_command_line_reads_ink(cli, trace_run, traces, pen, ink, tmp_path: 
     assert "no pen traces found" in cli("transcribe", tmp_path / "empty", "-b", trace_run / "bundle").err[-1]
 
 
-def test_layouts_beside_pictures_are_not_taken_for_traces(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("recognizer.bundle.registry.default_bundle", lambda kind: Path(kind))
-    for name in ("page.png", "page.xml"):
+def test_layouts_beside_pictures_are_not_taken_for_traces(tmp_path: Path) -> None:
+    for name in ("page.png", "page.xml", "note.inkml"):
         (tmp_path / name).write_bytes(b"")
-    chosen = choose_models(None, [str(tmp_path), "note.inkml"])
-    assert chosen == [(Path("line"), [str(tmp_path / "page.png")]), (Path("strokes"), ["note.inkml"])]
+    plan = plan_jobs([str(tmp_path)])
+    assert [(Path(job.source).name, job.modality) for job in plan.jobs] == [("note.inkml", "strokes"), ("page.png", "line")]
+    assert plan.notes == [f"{tmp_path}: 1 file of other kinds passed over (1 .xml)"]
 
 
 def test_an_audit_knows_traces(cli, traces) -> None:

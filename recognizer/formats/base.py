@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
+from inspect import isabstract
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import ClassVar
@@ -14,7 +15,7 @@ from typing import ClassVar
 from recognizer.config import Modality
 from recognizer.errors import ConfigError, InputError, nearest
 from recognizer.types import Token, Transcript, Word
-from recognizer.utils.files import write_text
+from recognizer.utils.files import write_bytes, write_text
 
 SUBJECTS: dict[Modality, str] = {"audio": "recordings", "line": "line images", "strokes": "pen traces"}
 
@@ -40,6 +41,18 @@ class Writer(ABC):
     def render(self, transcript: Transcript) -> str:
         """The text for one transcript, without a final newline."""
 
+    def render_bytes(self, transcript: Transcript) -> bytes:
+        """What a file of one transcript holds: :meth:`render` and a final newline in UTF-8, unless the format is no text.
+
+        Raises:
+            InputError: as :meth:`render`.
+        """
+        return (self.render(transcript) + "\n").encode("utf-8", "backslashreplace")
+
+    def with_options(self, **options: int | None) -> Writer:
+        """The writer with other options than its defaults; options that mean nothing to it, or are None, change nothing."""
+        return self
+
     def entries(self, transcript: Transcript) -> Sequence[Word | Token]:
         """The words of a transcript, or its tokens where no words are known.
 
@@ -64,22 +77,25 @@ def find_writers() -> dict[str, Writer]:
     package = __package__ or ""
     modules = [import_module(f"{package}.{found.name}") for found in iter_modules(import_module(package).__path__)]
     classes = [value for module in modules for value in vars(module).values() if isinstance(value, type) and issubclass(value, Writer)]
-    writers = {kind.name: kind() for kind in classes if kind is not Writer}
+    writers = {kind.name: kind() for kind in classes if not isabstract(kind)}
     return {name: writers[name] for name in sorted(writers)}
 
 
-def choose_writers(names: str, modality: Modality | None = None) -> list[Writer]:
+def choose_writers(names: str, modality: Modality | None = None, **options: int | None) -> list[Writer]:
     """The writers of a comma-separated list of formats.
 
     Args:
-        names: as after ``--format``.
+        names: as after ``--format``; "all" stands for all that can describe these inputs.
         modality: of the inputs, where it is known.
+        options: of the writers (:meth:`Writer.with_options`).
 
     Raises:
-        ConfigError: an unknown format, named with the nearest known one, or one that cannot describe these inputs.
+        ConfigError: a bad option, an unknown format, named with the nearest known one, or one that cannot describe these inputs.
     """
     writers = find_writers()
     chosen = []
+    if names == "all":
+        return [writer.with_options(**options) for writer in writers.values() if modality is None or writer.modality in (None, modality)]
     for name in names.split(","):
         if name not in writers:
             raise ConfigError(f"--format: {name!r} is not one of {', '.join(writers)}{nearest(name, writers)}")
@@ -88,8 +104,21 @@ def choose_writers(names: str, modality: Modality | None = None) -> list[Writer]
             subject, given = (SUBJECTS[kind] for kind in (writer.modality, modality))
             fitting = ", ".join(other for other, w in writers.items() if w.modality in (None, modality))
             raise ConfigError(f"--format: {name} is for {subject}, the recognizer reads {given}; choose among {fitting}")
-        chosen.append(writer)
+        chosen.append(writer.with_options(**options))
     return chosen
+
+
+def render(transcript: Transcript, format: str) -> str:
+    """The text for a transcript in the format of this name.
+
+    Raises:
+        ConfigError: there is no such format.
+        InputError: the transcript lacks what the format needs.
+    """
+    writers = find_writers()
+    if format not in writers:
+        raise ConfigError(f"format: {format!r} is not one of {', '.join(writers)}{nearest(format, writers)}")
+    return writers[format].render(transcript)
 
 
 def write_file(transcript: Transcript, writer: Writer, folder: Path) -> Path:
@@ -98,7 +127,9 @@ def write_file(transcript: Transcript, writer: Writer, folder: Path) -> Path:
     Raises:
         InputError: it cannot be written, or lacks what the format needs.
     """
-    return save_text(writer.render(transcript), folder / (Path(transcript.source).name + writer.suffix))
+    path = folder / (Path(transcript.source).name + writer.suffix)
+    write_bytes(path, writer.render_bytes(transcript))
+    return path
 
 
 def save_text(text: str, path: Path) -> Path:

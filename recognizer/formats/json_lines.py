@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from recognizer.formats.base import Writer, entry_text, printable
-from recognizer.types import Token, Transcript, Word
+from recognizer.types import Line, Token, Transcript, Word
 
 
 class Jsonl(Writer):
@@ -34,10 +35,17 @@ def transcript_record(transcript: Transcript) -> dict[str, Any]:
     }  # fmt: skip
     if transcript.language or transcript.bonus:
         record |= {name: round(getattr(transcript, name), 4) for name in ("acoustic", "language", "bonus")}
+    if transcript.channel is not None:
+        record["channel"] = transcript.channel
     if transcript.seconds is not None:
         record["seconds"] = round(transcript.seconds, 3)
     if transcript.width is not None:
         record["width"] = transcript.width
+    for name in ("height", "page"):
+        if getattr(transcript, name) is not None:
+            record[name] = getattr(transcript, name)
+    if transcript.lines or transcript.height is not None:
+        record["lines"] = [_line_record(line) for line in transcript.lines]
     for name, entries in (("words", transcript.words), ("tokens", transcript.tokens)):
         if entries:
             record[name] = [_entry_record(entry) for entry in entries]
@@ -56,4 +64,25 @@ def _entry_record(entry: Word | Token) -> dict[str, Any]:
     record: dict[str, Any] = {name: entry_text(entry), "start": round(entry.start, 3), "end": round(entry.end, 3)}
     if entry.confidence is not None:
         record["confidence"] = round(entry.confidence, 4)
+    if isinstance(entry, Word) and entry.box is not None:
+        record["box"] = [round(value, 1) for value in entry.box]
     return record
+
+
+def _line_record(line: Line) -> dict[str, Any]:
+    record: dict[str, Any] = {"id": line.id, "text": line.text, "outline": _round_points(line.outline)}
+    if line.region:
+        record["region"] = line.region
+    if line.baseline:
+        record["baseline"] = _round_points(line.baseline)
+    if line.confidence is not None:
+        record["confidence"] = round(line.confidence, 4)
+    if line.words:
+        record["words"] = [_entry_record(word) for word in line.words]
+    if line.error is not None:
+        record["error"] = line.error
+    return record
+
+
+def _round_points(points: Sequence[tuple[float, float]]) -> list[list[float]]:
+    return [[round(x, 1), round(y, 1)] for x, y in points]

@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recognizer.formats.base import Writer, entry_text
+from recognizer.formats.base import Writer, entry_text, printable
 from recognizer.types import Token, Transcript, Word
 
 SHORTEST = 1e-6  # seconds below which an interval of a TextGrid is left out
 
 
 class Ctm(Writer):
-    """NIST time-marked words, as sclite reads them: file, channel, start, duration, word, confidence if there is one."""
+    """NIST time-marked words, as sclite reads them: file, channel (1; of two 1 or 2), start, duration, word, confidence if there is one."""
 
     name, suffix, modality = "ctm", ".ctm", "audio"
     timed = True
 
-    def render(self, transcript: Transcript) -> str:
-        """A line a word; white space in the name of the file becomes ``_``."""
-        name = "_".join(Path(transcript.source).stem.split())
+    def render(self, transcript: Transcript, name: str | None = None) -> str:
+        """A line a word.
+
+        Args:
+            transcript: of a recording.
+            name: what the recording is called, where others in the same stream have its stem; None: its stem, white space as ``_``.
+        """
+        name = printable("_".join((Path(transcript.source).stem if name is None else name).split()))
+        channel = 2 if transcript.channel == "right" else 1
         lines = []
         for entry in self.entries(transcript):
             confidence = "" if entry.confidence is None else f" {entry.confidence:.4f}"
-            lines.append(f"{name} 1 {entry.start:.3f} {entry.end - entry.start:.3f} {entry_text(entry)}{confidence}")
+            lines.append(f"{name} {channel} {entry.start:.3f} {entry.end - entry.start:.3f} {entry_text(entry)}{confidence}")
         return "\n".join(lines)
 
 

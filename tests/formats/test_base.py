@@ -18,7 +18,7 @@ LINE = Transcript("in/l.png", "ab", ("a", "b"), -0.5, width=77)
 
 def test_every_class_of_the_package_is_found_under_its_name() -> None:
     writers = find_writers()
-    assert list(writers) == ["alto", "ctm", "json", "jsonl", "page", "srt", "textgrid", "tsv", "txt", "vtt"]
+    assert list(writers) == ["alto", "ctm", "hocr", "json", "jsonl", "page", "pdf", "srt", "textgrid", "tsv", "txt", "vtt"]
     assert all(name == writer.name and writer.suffix.lower().startswith(f".{name}") for name, writer in writers.items())
     assert len({writer.suffix for writer in writers.values()}) == len(writers)
 
@@ -41,12 +41,12 @@ def test_formats_that_need_times_say_so(name: str) -> None:
     writer = find_writers()[name]
     bare = LINE if writer.modality == "line" else SPOKEN
     with pytest.raises(InputError, match=rf"^{bare.source}: {name} needs the times of words, and the transcript has none"):
-        writer.render(bare)
+        writer.render_bytes(bare)
 
 
 @pytest.mark.parametrize("name", ["srt", "vtt", "ctm", "textgrid"])
 def test_formats_of_recordings_are_refused_for_images(name: str) -> None:
-    refusal = f"--format: {name} is for recordings, the recognizer reads line images; choose among alto, json, jsonl, page, tsv, txt"
+    refusal = f"--format: {name} is for recordings, the recognizer reads line images; choose among alto, hocr, json, jsonl, page, pdf, tsv, txt"
     with pytest.raises(ConfigError, match=refusal):
         choose_writers(f"txt,{name}", "line")
     with pytest.raises(InputError, match=rf"in/l.png: {name} is for recordings"):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recognizer.formats.subtitles import MAX_LINE_LENGTH, MAX_SECONDS, PAUSE_SECONDS, Cue, Srt, Vtt, cut_cues
+from recognizer.errors import ConfigError
+from recognizer.formats.base import choose_writers
+from recognizer.formats.subtitles import MAX_SECONDS, PAUSE_SECONDS, Cue, CueLayout, Srt, Vtt, cut_cues
 from recognizer.types import Transcript, Word
+
+ONE_LINE = CueLayout(max_line_count=1)
 
 
 def spoken(text: str, each: float = 0.3) -> list[Word]:
@@ -39,10 +44,30 @@ def test_a_pause_begins_a_new_line() -> None:
 
 def test_long_speech_is_cut_evenly_and_at_the_ends_of_sentences() -> None:
     text = "This is the end. And here begins another one"
-    assert len(text) > MAX_LINE_LENGTH
-    assert [cue.text for cue in cut_cues(spoken(text))] == ["This is the end.", "And here begins another one"]
-    lengths = [len(cue.text) for cue in cut_cues(spoken("abcd " * 36, 0.1))]
+    assert len(text) > ONE_LINE.max_line_width
+    assert [cue.text for cue in cut_cues(spoken(text), layout=ONE_LINE)] == ["This is the end.", "And here begins another one"]
+    assert [cue.text for cue in cut_cues(spoken(text))] == ["This is the end.\nAnd here begins another one"]
+    lengths = [len(cue.text) for cue in cut_cues(spoken("abcd " * 36, 0.1), layout=ONE_LINE)]
     assert len(lengths) == 5 and min(lengths) >= 34
+
+
+def test_two_lines_a_cue_and_no_more() -> None:
+    cues = cut_cues(spoken("abcd " * 36, 0.1))
+    assert [cue.text.count("\n") for cue in cues] == [1, 1, 1] and all(len(line) <= 42 for cue in cues for line in cue.text.split("\n"))
+
+
+def test_words_in_a_line_are_counted() -> None:
+    cues = cut_cues(spoken("a b c d e f g", 0.2), layout=CueLayout(max_words_per_line=2))
+    assert sorted(len(line.split()) for cue in cues for line in cue.text.split("\n")) == [1, 2, 2, 2] and len(cues) == 2
+
+
+def test_options_reach_the_writers() -> None:
+    srt, txt = choose_writers("srt,txt", "audio", max_line_width=10, max_line_count=1, max_words_per_line=None)
+    transcript = Transcript("a.wav", "one two three four", seconds=2.0, words=tuple(spoken("one two three four", 0.1)))
+    assert srt.render(transcript).splitlines()[2::4] == ["one two", "three four"] and txt.render(transcript) == "one two three four"
+    assert len(Srt().render(transcript).splitlines()) == 3
+    with pytest.raises(ConfigError, match="--max-line-width: 0 is not a number of 1 or more"):
+        choose_writers("vtt", max_line_width=0)
 
 
 def test_slow_speech_is_cut_by_time() -> None:
@@ -51,18 +76,25 @@ def test_slow_speech_is_cut_by_time() -> None:
     assert cut_cues([Word("x" * 60, 0.0, 9.0)]) == [Cue(0.0, 9.0, "x" * 60)]
 
 
-@given(st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1), st.floats(0.01, 9)), max_size=40))
-def test_nothing_is_lost_and_nothing_overlaps(shapes) -> None:
+@given(
+    shapes=st.lists(st.tuples(st.integers(1, 50), st.floats(0, 1), st.floats(0.01, 9)), max_size=40),
+    width=st.integers(1, 60), count=st.integers(1, 3), most=st.none() | st.integers(1, 6),
+)  # fmt: skip
+def test_nothing_is_lost_and_nothing_overlaps(shapes, width: int, count: int, most: int | None) -> None:
     words, now = [], 0.0
-    for length, gap, lasting in shapes:
-        words.append(Word("x" * length, now + gap, now + gap + lasting))
+    for n, (length, gap, lasting) in enumerate(shapes):
+        words.append(Word(f"{n % 10}" * length, now + gap, now + gap + lasting))
         now += gap + lasting
-    cues = cut_cues(words, now)
-    assert " ".join(cue.text for cue in cues) == " ".join(word.text for word in words)
+    cues = cut_cues(words, now, CueLayout(width, count, most))
+    assert " ".join(cue.text.replace("\n", " ") for cue in cues) == " ".join(word.text for word in words)
     for cue in cues:
-        assert " " not in cue.text or (len(cue.text) <= MAX_LINE_LENGTH and cue.end - cue.start <= MAX_SECONDS + 1e-9)
+        lines = cue.text.split("\n")
+        assert len(lines) <= count and all(" " not in line or len(line) <= width for line in lines)
+        assert most is None or all(len(line.split()) <= most for line in lines)
+        assert len(cue.text.split()) == 1 or cue.end - cue.start <= MAX_SECONDS + 1e-9
         assert cue.start < cue.end <= now + 1e-9
-    assert all(a.end <= b.start + 1e-9 for a, b in pairwise(cues))
+    for a, b in pairwise(cues):
+        assert a.end <= b.start + 1e-9 and (a.end - a.start >= 0.999 or a.end == pytest.approx(b.start))
 
 
 def test_control_characters_are_replaced() -> None:

@@ -23,6 +23,13 @@ def test_ctm_has_a_line_a_word_or_else_a_token() -> None:
     assert Srt().render(phones).split("\n")[2] == "a b"
 
 
+def test_ctm_names_the_channel_and_what_the_caller_wants() -> None:
+    word = (Word("a", 0.48, 0.6),)
+    assert Ctm().render(replace(TIMED, words=word, channel="right"), "in_my talk") == "in_my_talk 2 0.480 0.120 a"
+    assert [Ctm().render(replace(TIMED, words=word, channel=channel)).split()[1] for channel in ("left", "mix", None)] == ["1", "1", "1"]
+    assert Ctm().render(replace(TIMED, words=word, source="b\udcff.wav")).startswith("b\\udcff 1 ")
+
+
 def test_a_text_grid_has_no_gaps() -> None:
     lines = [line.strip() for line in TextGrid().render(TIMED).split("\n")]
     assert lines[:3] == ['File type = "ooTextFile"', 'Object class = "TextGrid"', ""]

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 from recognizer.bundle.io import load_bundle, save_bundle
+from recognizer.config import DecoderConfig
 from recognizer.errors import BundleError
+from recognizer.image import io as image_io
 
 
 @pytest.mark.parametrize(
@@ -128,3 +139,93 @@ def test_the_card_may_be_edited(line_run, glyphs, cli, tmp_path) -> None:
     folder = copied(line_run / "bundle", tmp_path / "bundle")
     (folder / "card.md").write_text("# Mine\n")
     assert cli("transcribe", glyphs.items()[0].source, "-b", folder, "-q").out == [glyphs.items()[0].text]
+
+
+def test_large_pictures_are_decoded_one_at_a_time(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(image_io, "LARGE_PIXELS", 1000)
+    inside, most, lock = 0, 0, threading.Lock()
+    read = image_io._read_upright
+
+    def watch(image):
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.02)
+        found = read(image)
+        with lock:
+            inside -= 1
+        return found
+
+    monkeypatch.setattr(image_io, "_read_upright", watch)
+    for size, expected in ((60, 1), (20, 4)):
+        Image.new("L", (size, size), 200).save(tmp_path / "picture.png")
+        most = 0
+        with ThreadPoolExecutor(4) as pool:
+            shapes = [picture.shape for picture in pool.map(image_io.load_image, [tmp_path / "picture.png"] * 8)]
+        assert shapes == [(size, size)] * 8 and (most == 1 if expected == 1 else most > 1)
+
+
+HOSTILE = """
+import resource, sys
+from recognizer.config import LineFeatures
+from recognizer.inference.inputs import InputLoader
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+loader = InputLoader(LineFeatures(), 20_000)
+loader.load(0, sys.argv[1])
+before = peak()
+for path in sys.argv[2:]:
+    print((loader.load(0, path).error or "read").removeprefix(path))
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the peak of memory is told in other units elsewhere")
+def test_promise_8_small_files_do_not_take_much_memory(tmp_path) -> None:
+    Image.new("L", (200, 40), 255).save(tmp_path / "plain.png")
+    names = ["lies.png", "long.png", "tall.png", "large.png", "chunk.png"]
+    write_png(tmp_path / "lies.png", 17_000, 17_000, zlib.compress(bytes(1000)))
+    write_png(tmp_path / "long.png", 1_000_000, 1, zlib.compress(bytes(1_000_001)))
+    write_png(tmp_path / "tall.png", 1, 1_000_000, zlib.compress(bytes(2_000_000)))
+    write_png(tmp_path / "large.png", 4_000, 4_000, zlib.compress(bytes(4_001 * 4_000)))
+    whole = (tmp_path / "large.png").read_bytes()
+    place = whole.index(b"IDAT")
+    (tmp_path / "chunk.png").write_bytes(whole[: place - 4] + (0x7FFFFFFF).to_bytes(4, "big") + whole[place:])
+    command = [sys.executable, "-c", HOSTILE, *(str(tmp_path / name) for name in ("plain.png", *names))]
+    *said, grown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "image file is truncated" in said[0] and "1000000 x 1 pixels" in said[1] and "1 x 1000000 pixels" in said[2]
+    assert float(grown) < 150, grown  # MB; the largest that is read has 16 million pixels
+
+
+def write_png(path: Path, width: int, height: int, packed: bytes) -> None:
+    """A gray picture of 8 bits whose pixels are what ``packed`` holds of them."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + name + data + zlib.crc32(name + data).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((8, 0, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("name", ["speech-en", "handwriting-fr"])
+def test_promise_1_holds_for_the_models_that_ship(name: str) -> None:
+    from recognizer.bundle.registry import find_bundle
+    from recognizer.data.batching import pad
+    from recognizer.inference.recognizer import Recognizer
+
+    recognizer = Recognizer.load(name, "cpu", threads=1, decoder=DecoderConfig())
+    examples = sorted(find_bundle(name).parent.glob("examples/*" + (".opus" if name == "speech-en" else ".webp")))
+    found = [recognizer.runner.loader.load(0, str(path)).content for path in examples]
+    assert len(found) == 2
+    whole = [np.asarray(array) for array in found]
+    arrays = sorted([*whole, *(array[: len(array) * part // 5] for array in whole for part in (2, 3))], key=len)
+    assert len({len(array) for array in arrays}) == 6
+    for network in recognizer.runner.networks:
+        with torch.inference_mode():
+            together, lengths = network(*pad(arrays))
+            features, frames = network.features(*pad(arrays))
+            for number, array in enumerate(arrays):
+                count, length = int(frames[number]), int(lengths[number])
+                alone, row = network.features(*pad([array]))[0][0], network(*pad([array]))[0][0]
+                assert torch.equal(features[number, :count], alone[:count])  # padding does not enter
+                assert (together[number, :length] - row[:length]).abs().max() < 1e-4  # products of one row and of six round differently

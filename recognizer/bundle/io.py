@@ -1,4 +1,4 @@
-"""Bundles: a folder that is a whole recogniser, checked file by file when it is opened."""
+"""Bundles: a folder that is a whole recognizer, checked file by file when it is opened."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CARD = "card.md"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A recogniser on disk, opened: settings, alphabet and tensors by name (weights and feature statistics)."""
+    """A recognizer on disk, opened: settings, alphabet and tensors by name (weights and feature statistics)."""
 
     folder: Path
     config: RecognizerConfig

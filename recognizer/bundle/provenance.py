@@ -1,23 +1,26 @@
-"""Which items a recogniser was trained and chosen on, told by digests alone, so that it is not scored on them unawares."""
+"""Which items a recognizer was trained and chosen on, told by digests alone, so that it is not scored on them unawares."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import re
 import unicodedata
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from recognizer.data.manifest import Item
 from recognizer.errors import BundleError, InputError
-from recognizer.utils.files import write_bytes
-from recognizer.utils.reading import open_gzip
+from recognizer.utils.files import write_bytes, write_text
+from recognizer.utils.reading import open_gzip, parse_json
 
 TRAINED_ON = "trained_on.txt.gz"  # within a bundle
+ADAPTED = "adapted.json"  # within a bundle that was adapted from another
 _PLAIN = "trained_on.txt"  # its name in bundles of format 1, not compressed
 DIGITS = 12  # 48 bits: a chance of one in a million that one of 3,000 items looks like one of 100,000 others
 _ROW = re.compile(rf"(train|dev) ([0-9a-f]{{{DIGITS}}})")
@@ -77,6 +80,55 @@ class Provenance:
             elif row:
                 raise BundleError(f"{path}:{number}: expected 'train' or 'dev' and {DIGITS} hexadecimal digits, found {row!r}")
         return cls(frozenset(parts["train"]), frozenset(parts["dev"]))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The bundle that an adapted one started from.
+
+    Attributes:
+        name: of its folder; ``path``: the way to it from the adapted one, or an absolute path.
+        digest: SHA-256 of its ``bundle.json``, which lists the digests of its files.
+        figures: what adapting brought, for people and programs to read.
+    """
+
+    name: str
+    path: str
+    digest: str
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def digest_of(folder: Path) -> str:
+        """The digest of the bundle in ``folder``.
+
+        Raises:
+            BundleError: it cannot be read.
+        """
+        path = folder / "bundle.json"
+        try:
+            return hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read: {error.strerror}") from None
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        write_text(path, json.dumps(vars(self), indent=1, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Origin | None:
+        """Read where the bundle in ``folder`` comes from; None if it was not adapted.
+
+        Raises:
+            BundleError: the file is damaged.
+        """
+        path = folder / ADAPTED
+        try:
+            record = parse_json(path.read_text(encoding="utf-8"), str(path))
+            return cls(str(record["name"]), str(record["path"]), str(record["digest"]), dict(record["figures"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError):
+            raise BundleError(f"{path}: is damaged; copy the bundle anew") from None
 
 
 def digest_item(item: Item) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from recognizer.formats.base import Writer
     from recognizer.inference.align import Aligned
 
+EXAMPLE = "recognizer align phones-en data/mine/train.jsonl -f textgrid -o times/"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""

@@ -34,7 +34,19 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
     parser.add_argument("--precision", choices=("float32", "bf16"), default="float32", help="of the network (default: float32)")
     parser.add_argument("--threads", type=count_threads, default=0, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress and no timing")
+
+
+def add_verbosity(parser: argparse.ArgumentParser, default: bool | str = False) -> None:
+    """``-q/--quiet`` and ``-v/--verbose``, which every command has, where it has none of its own.
+
+    Args:
+        parser: of the command.
+        default: ``argparse.SUPPRESS`` for a subcommand, so that what was given before its name stays.
+    """
+    quiet, verbose = "print errors and results only, no progress and no timing", "say more: what is passed over, and where an error comes from"
+    for short, long, purpose in (("-q", "--quiet", quiet), ("-v", "--verbose", verbose)):
+        if long not in parser._option_string_actions:
+            parser.add_argument(short, long, action="store_true", default=default, help=purpose)
 
 
 def add_model(parser: argparse.ArgumentParser, purpose: str) -> None:

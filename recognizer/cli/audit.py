@@ -8,6 +8,8 @@ from typing import Any
 
 from recognizer.cli.arguments import add_model
 
+EXAMPLE = "recognizer audit data/mine/train.jsonl features=pixels model=line_cnn_blstm"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -18,7 +20,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "name the items whose picture or sound is also in this manifest, by the content of the files; repeatable"))
     parser.add_argument("--config-dir", metavar="DIR", help="as for train")
     parser.add_argument("--json", action="store_true", help="print the whole outcome as JSON")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.set_defaults(takes_overrides=True)
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from recognizer.errors import BundleError
 
+EXAMPLE = "recognizer average runs/a/bundle runs/b/bundle -o mean/"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+EXAMPLE = "recognizer compare scores/a scores/b"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+EXAMPLE = "recognizer convert runs/mine/bundle small/ --dtype bf16"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""

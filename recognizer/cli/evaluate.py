@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from recognizer.evaluation.protocols import Protocol
     from recognizer.inference.recognizer import Recognizer
 
+EXAMPLE = "recognizer evaluate runs/mine/bundle data/mine/test.jsonl -o scores/ --report report.html"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""

@@ -8,6 +8,8 @@ from pathlib import Path
 from recognizer.cli.arguments import count, count_threads
 from recognizer.errors import ConfigError, nearest
 
+EXAMPLE = "recognizer inspect speech-en talk.wav"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -21,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--units", type=count, default=64, metavar="N", help="units a panel: those that vary most (default: 64)")
     parser.add_argument("--symbol", type=count, metavar="K", help="saliency of the K-th recognized symbol, and how far it reaches (default: of all)")
     parser.add_argument("--threads", type=count_threads, default=0, metavar="N", help="CPU threads (default: all cores)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print errors and the picture's path only")
 
 
 def run(options: argparse.Namespace) -> int:

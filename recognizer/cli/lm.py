@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from recognizer.lm.ngram import NgramModel, Perplexity
     from recognizer.utils.progress import Progress
 
+EXAMPLE = "recognizer lm data/mine/train.jsonl BOOKS.txt --level characters --order 7 -o letters.ngram"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -44,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kept = "keep the N most frequent symbols, or those of a file, one a line; of a pronouncing dictionary the words"
     size.add_argument("--vocabulary", metavar="N|FILE", help=kept)
     size.add_argument("--most", type=int, metavar="N", help="keep so many n-grams of two symbols and more, those that matter most (entropy pruning)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print errors and results only")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,9 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from recognizer.cli.arguments import add_verbosity
 from recognizer.data.preparation import Counts, corpora, needs_source, prepare_corpus, print_dropped, print_note, unknown_corpus
 from recognizer.data.split import SplitPlan
 from recognizer.errors import InputError
+
+EXAMPLE = "recognizer prepare folder FOLDER data/mine --dev 0.1 --test 0.1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and generated files to the folder NAME")
         sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
         module.add_arguments(sub)
+        add_verbosity(sub, argparse.SUPPRESS)
     choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, whose message is better than argparse's
 
 

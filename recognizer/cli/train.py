@@ -11,6 +11,8 @@ from recognizer.errors import ConfigError, InputError
 if TYPE_CHECKING:
     from recognizer.config import RecognizerConfig, TrainConfig
 
+EXAMPLE = "recognizer train corpus.root=data/mine features=pixels augment=handwriting model=line_cnn_blstm"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -21,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-dir", metavar="DIR", help="a folder like conf/ with choices of your own, such as DIR/experiment/NAME.yaml")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
     parser.add_argument("--show", action="store_true", help="print the settings and stop")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     parser.set_defaults(takes_overrides=True)
 
 

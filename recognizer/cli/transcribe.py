@@ -1,137 +1,172 @@
-"""Text from recordings, line images or pen traces."""
+"""Text from recordings, line images, pages or pen traces."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recognizer.cli.arguments import add_decoding, add_machine, add_model, open_recognizer
-from recognizer.errors import InputError
+from recognizer.errors import ConfigError, Interrupted, RecognizerError
 
 if TYPE_CHECKING:
     from recognizer.config import Modality
-    from recognizer.formats.base import Writer
     from recognizer.inference.recognizer import Recognizer
-    from recognizer.types import Transcript
-    from recognizer.utils.progress import Progress
+    from recognizer.jobs.report import Report
+    from recognizer.jobs.run import Run
+
+EXIT_CODES = "Exit codes: 0 done; 1 some files failed, the others are done; 2 nothing could be done, or not go on; 130 interrupted."
+
+# Options that results do not depend on. Files are done again where any other has changed.
+INDEPENDENT = ("command", "sources", "model", "output_dir", "resume", "errors", "watch", "json_log", "stdin_audio", "device", "threads", "quiet",
+    "verbose", "usage_error")  # fmt: skip
+
+EXAMPLE = "recognizer transcribe talk.mp3 scans/ -f txt,json -o texts/"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("sources", nargs="+", metavar="FILE", help="files, folders, globs; - reads paths from standard input")
+    sources = "files, folders, globs, manifests (.jsonl), projects; - reads names from standard input, one a line"
+    parser.add_argument("sources", nargs="*", metavar="FILE", help=sources)
     add_model(parser, "folder of a bundle, or name of one that ships with the package (default: by kind of file)")
-    formats = "txt, jsonl, json, tsv, srt, vtt, ctm, textgrid, alto, page; several: txt,srt (default: txt)"
+    formats = "txt, jsonl, json, tsv, srt, vtt, ctm, textgrid, alto, page, hocr, pdf; several: txt,srt; all: those that fit (default: txt)"
     parser.add_argument("-f", "--format", default="txt", help=formats)
-    parser.add_argument("-o", "--output-dir", metavar="DIR", help="write one file for each input into DIR instead of printing")
-    channels = "of a recording: left, right, mix (their average), or auto: mix unless the channels cancel each other or one is silent (default)"
-    parser.add_argument("--channel", choices=("auto", "mix", "left", "right"), default="auto", help=channels)
+    subtitles = parser.add_argument_group("subtitles (srt, vtt)")
+    subtitles.add_argument("--max-line-width", type=int, metavar="N", help="characters in a line (default: 42)")
+    subtitles.add_argument("--max-line-count", type=int, metavar="N", help="lines shown at one time (default: 2)")
+    subtitles.add_argument("--max-words-per-line", type=int, metavar="N", help="words in a line (default: as many as fit)")
+    output = "write into DIR instead of printing: a file for each input and format, in the same folders below DIR as the inputs are in below theirs"
+    parser.add_argument("-o", "--output-dir", metavar="DIR", help=output)
+    channels = "of a recording: left, right, mix (their average), each (a transcript for each of the two)"
+    channels += ", or auto: mix unless the channels cancel each other or one is silent (default)"
+    parser.add_argument("--channel", choices=("auto", "mix", "left", "right", "each"), default="auto", help=channels)
+    stdin_audio = "read a recording from standard input: cat x.wav | recognizer transcribe --stdin-audio"
+    parser.add_argument("--stdin-audio", action="store_true", help=stdin_audio)
+    parser.add_argument("--watch", metavar="FOLDER", help="read the files in FOLDER and those that come, each once it stops growing, until Ctrl-C")
+    parser.add_argument("--resume", action="store_true", help="with -o: leave out what is done there, by content and settings")
+    parser.add_argument("--errors", metavar="FILE", help="write a table of the files that failed: source, message")
+    json_log = "one JSON object a line on standard error: started, segment, done, skipped, error, note, summary"
+    parser.add_argument("--json-log", action="store_true", help=json_log)
+    kind = parser.add_mutually_exclusive_group()
+    page = "pictures are pages, whose lines are found and read (default: told by their look)"
+    kind.add_argument("--page", action="store_true", default=None, help=page)
+    kind.add_argument("--line", action="store_false", dest="page", default=None, help="pictures are single lines")
+    segmenter = "what finds the lines of a page: rapidocr (default), or kraken for sloping and curved ones (pip install 'kraken<8')"
+    parser.add_argument("--segmenter", choices=("rapidocr", "kraken"), default="rapidocr", help=segmenter)
+    overwrite = "of ALTO and PAGE files, read the lines that have text, too (default: those without text)"
+    parser.add_argument("--overwrite-text", action="store_true", help=overwrite)
     add_decoding(parser)
     add_machine(parser)
+    parser.epilog = f"{parser.epilog}\n\n{EXIT_CODES}"
+    parser.set_defaults(usage_error=parser.error)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out the command; 1 if some file could not be used, 2 if there was none to use."""
+    """Carry out the command; the exit codes are those of ``--help``."""
     from recognizer.formats.base import choose_writers
-    from recognizer.utils.device import peak_memory
+    from recognizer.jobs.report import Report
     from recognizer.utils.files import open_folder
-    from recognizer.utils.progress import Progress
 
-    choose_writers(options.format)  # a misspelt one is told before a model is loaded
-    folder = open_folder(options.output_dir) if options.output_dir else None
-    several = len(options.sources) > 1 or options.sources[0] == "-" or not Path(options.sources[0]).is_file()
-    output = _Output(folder, several, Progress(options.quiet))
-    for model, sources in choose_models(options.model, options.sources):
-        recognizer = open_recognizer(options, model)
-        recognizer.runner.loader.channel = options.channel
-        output.write(recognizer, sources, options.format, max(1, options.n_best))
-    if not options.quiet:
-        output.progress.line(f"{output.summary()}, peak memory {peak_memory() / 2**20:.0f} MiB")
-    return 1 if output.failed else 0
-
-
-def choose_models(model: str | None, sources: Sequence[str]) -> list[tuple[str | Path, list[str]]]:
-    """Which model recognizes which sources: the one that was named, or else one that ships, by the kind of each file.
-
-    Raises:
-        InputError: no model was named and a file's name does not tell what it holds, or there is no file.
-        BundleError: none ships for this kind of file.
-    """
-    from recognizer.bundle.registry import default_bundle
-    from recognizer.inference.inputs import group_by_modality
-
-    listed = [line.rstrip("\n") for line in sys.stdin if line.strip()] if "-" in sources else []
-    given = [name for source in sources for name in (listed if source == "-" else [source])]
-    if model is not None:
-        return [(model, given)]
-    groups = group_by_modality(given)
-    if not groups:
-        raise InputError(f"{', '.join(sources)}: no recordings or images found")
-    return [(default_bundle(modality), names) for modality, names in groups.items()]
+    if not (options.sources or options.stdin_audio or options.watch):
+        options.usage_error("the following arguments are required: FILE, --stdin-audio or --watch")
+    if not options.output_dir and (options.resume or options.format == "all"):
+        raise ConfigError(f"{'--resume' if options.resume else '-f all'}: needs an output folder; name one with -o")
+    choose_writers(options.format, None, **_layout(options))  # a misspelt one is told before a model is loaded
+    if options.output_dir:
+        open_folder(options.output_dir)
+    report = Report(options.quiet, options.verbose, options.json_log, options.errors, options.output_dir is not None)
+    with report.listening():
+        try:
+            _transcribe(options, report)
+        except RecognizerError as error:
+            if not options.json_log:
+                raise
+            report.event("error", message=str(error))
+            return error.exit_code
+    return report.exit_code
 
 
-class _Output:
-    """Where transcripts go, and what is counted on the way."""
+def _transcribe(options: argparse.Namespace, report: Report) -> None:
+    """Open the model and the output, and do what is asked until it is done or interrupted."""
+    from recognizer.jobs.output import Printer, ResultFolder
+    from recognizer.jobs.pages import PageChoice
+    from recognizer.jobs.run import Run, Settings, open_results
 
-    def __init__(self, folder: Path | None, several: bool, progress: Progress) -> None:
-        self.folder, self.several, self.progress = folder, several, progress
-        self.done = self.failed = 0
-        self.rates: list[str] = []
-        self.seconds = 0.0
-        self.written: dict[str, str] = {}  # sources by the name their results have in the folder
-
-    def write(self, recognizer: Recognizer, sources: Sequence[str], formats: str, n_best: int) -> None:
-        """Recognize some sources and print or write each."""
-        from recognizer.formats.base import SUBJECTS, choose_writers
-        from recognizer.inference.inputs import find_files
-
-        modality = recognizer.config.modality
-        writers = choose_writers(formats, modality)
-        started, amount, before = time.perf_counter(), 0.0, self.done
-        times = any(writer.timed for writer in writers)
-        for transcript in recognizer.transcribe(find_files(sources, modality), n_best, times):
-            self.done += 1
-            try:
-                self._write_one(transcript, writers)
-            except InputError as error:
-                self.failed += 1
-                print(f"recognizer: {error}", file=sys.stderr)
-                continue
-            amount += transcript.seconds if transcript.seconds is not None else 1
-            if self.folder is not None:
-                self.progress.update(f"{self.done} files, {_rate(modality, amount, time.perf_counter() - started)}")
-        if self.done == before:
-            raise InputError(f"{', '.join(sources)}: no {SUBJECTS[modality]} found")
-        self.seconds += time.perf_counter() - started
-        if amount:
-            self.rates.append(_rate(modality, amount, time.perf_counter() - started))
-
-    def _write_one(self, transcript: Transcript, writers: Sequence[Writer]) -> None:
-        from recognizer.formats.base import write_file
-
-        if transcript.error is not None:
-            raise InputError(transcript.error)
-        if self.folder is None:
-            for writer in writers:
-                prefix = f"{transcript.source}\t" if writer.suffix == ".txt" and self.several else ""
-                print(f"{prefix}{writer.render(transcript)}", flush=True)
-            return
-        other = self.written.setdefault(Path(transcript.source).name, transcript.source)
-        if other != transcript.source:
-            which = f"has the name of {other}, whose result it would overwrite"
-            raise InputError(f"{transcript.source}: {which}; give each folder an output folder of its own")
-        for writer in writers:
-            write_file(transcript, writer, self.folder)
-
-    def summary(self) -> str:
-        """How much was done and how fast."""
-        failures = [f"{self.failed} failed"] if self.failed else []
-        return ", ".join([f"{self.done} file{'s' * (self.done != 1)}", *failures, *self.rates, f"{self.seconds:.1f} s"])
+    relevant = {key: value for key, value in vars(options).items() if key not in INDEPENDENT}
+    pages = PageChoice(options.page, options.segmenter, options.overwrite_text)
+    settings = Settings(options.format, max(1, options.n_best), options.channel, options.resume, pages, relevant, _layout(options))
+    with ExitStack() as stack:
+        output: ResultFolder | Printer = Printer(_are_several(options))
+        if options.output_dir:
+            output = stack.enter_context(open_results(options.output_dir))
+        models = _Models(options, report)
+        try:
+            _do(options, Run(settings, output, report, models.open), models.modality())
+        except KeyboardInterrupt:
+            kept = f"; {report.done} done and kept, the same command with --resume goes on" if options.output_dir else ""
+            raise Interrupted(f"interrupted{kept}") from None
+        finally:
+            report.close()
 
 
-def _rate(modality: Modality, amount: float, seconds: float) -> str:
-    rate = amount / max(seconds, 1e-9)
-    return f"{rate:.1f} times real time" if modality == "audio" else f"{rate:.1f} lines/s"
+def _do(options: argparse.Namespace, run: Run, wanted: Modality | None) -> None:
+    """Find the files and do them."""
+    from recognizer.jobs.find import read_list
+    from recognizer.jobs.job import plan_jobs
+    from recognizer.jobs.standard_input import NAME, spool_recording
+    from recognizer.jobs.watch import watch
+
+    if options.stdin_audio:
+        with spool_recording() as plan:
+            run.report.call(plan.jobs[0].path, NAME)
+            run.do(plan)
+    given = [name for source in options.sources for name in (read_list() if source == "-" else [source])]
+    if given:
+        run.do(plan_jobs(given, wanted, options.output_dir, once=options.output_dir is not None))
+    elif options.sources:
+        run.report.fail(NAME, f"{NAME}: the list holds no names")
+    if options.watch:
+        for plan in watch(options.watch, wanted, options.output_dir):
+            run.do(plan)
+
+
+def _layout(options: argparse.Namespace) -> dict[str, int | None]:
+    """What is asked of the layout of subtitles."""
+    return {name: getattr(options, name) for name in ("max_line_width", "max_line_count", "max_words_per_line")}
+
+
+def _are_several(options: argparse.Namespace) -> bool:
+    """Whether texts on standard output need the names of their sources."""
+    if options.watch or len(options.sources) + options.stdin_audio != 1:
+        return True
+    return not options.stdin_audio and (not Path(options.sources[0]).is_file() or options.sources[0].lower().endswith(".jsonl"))
+
+
+class _Models:
+    """The model that was named, or else that of the project that is read, or the one that ships for a kind of file."""
+
+    def __init__(self, options: argparse.Namespace, report: Report) -> None:
+        self.options, self.report = options, report
+        self.named = None if options.model is None else self._load(options.model)
+
+    def modality(self) -> Modality | None:
+        """What the named model reads."""
+        return None if self.named is None else self.named.config.modality
+
+    def open(self, modality: Modality) -> Recognizer:
+        """The recognizer for a kind of file."""
+        from recognizer.bundle.registry import default_bundle
+        from recognizer.data.project import model_in_use
+
+        return self.named or self._load(model_in_use(self.options.sources, modality) or default_bundle(modality))
+
+    def _load(self, model: str | Path) -> Recognizer:
+        if not self.options.json_log:
+            return open_recognizer(self.options, model)
+        with redirect_stderr(StringIO()) as told:  # where there is nothing but JSON
+            recognizer = open_recognizer(self.options, model)
+        for line in told.getvalue().splitlines():
+            self.report.note(line.removeprefix("note: "))
+        return recognizer

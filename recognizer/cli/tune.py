@@ -8,6 +8,8 @@ import time
 
 from recognizer.cli.arguments import accept_decoder_settings, add_machine, count
 
+EXAMPLE = "recognizer tune runs/mine/bundle data/mine/dev.jsonl decoder.lm=letters.ngram -o tuned/"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from recognizer.bundle.provenance import Provenance
 from recognizer.config import TextConfig
-from recognizer.data.manifest import Item, target
+from recognizer.data.manifest import Item, load_manifest, target
 from recognizer.errors import ConfigError, ManifestError
 from recognizer.evaluation.metrics import ScoredItem, Scores, score
-from recognizer.evaluation.protocols import Protocol
+from recognizer.evaluation.protocols import Protocol, find_protocol
 from recognizer.evaluation.report_data import Extra
 from recognizer.inference.recognizer import Recognizer
 from recognizer.text.alphabet import Level
@@ -38,25 +38,35 @@ class Evaluation:
 
 
 def evaluate(
-    recognizer: Recognizer,
-    items: Sequence[Item],
+    recognizer: Recognizer | str | Path,
+    items: Sequence[Item] | str | Path,
     progress: Progress | None = None,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
     n_best: int = 1,
     times: bool = False,
+    allow_seen: bool = False,
 ) -> Evaluation:
     """Recognize items and score them against their transcripts (:func:`choose_references`).
 
     Args:
-        recognizer, items: what recognizes, and what is recognized.
+        recognizer: what recognizes; the name or folder of a bundle is loaded.
+        items: what is recognized; those of a manifest's file, if its path is given, must be none that the recognizer was trained on.
         progress: told how far it is.
-        protocol: a published way of counting.
+        protocol: a published way of counting, or its name.
         n_best: hypotheses in ``transcripts``; ``times``: whether these have times and confidences.
+        allow_seen: score what it was trained on all the same.
 
     Raises:
-        ManifestError: no item could be scored.
+        ManifestError: the manifest cannot be read, no item could be scored, or some are among those of training.
         ConfigError: a protocol that does not fit.
     """
+    if not isinstance(recognizer, Recognizer):
+        recognizer = Recognizer.load(recognizer)
+    if isinstance(items, (str, Path)):
+        manifest, items = items, load_manifest(items)
+        check_unseen(recognizer, items, manifest, progress or Progress(quiet=True), allow_seen)
+    if isinstance(protocol, str):
+        protocol = find_protocol(protocol)
     text = recognizer.config.text
     level, references = choose_references(recognizer, items)
     if protocol is not None:

@@ -16,7 +16,7 @@ from recognizer.config import AudioFeatures, LineFeatures, Modality
 from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.timing import FrameTimes, time_tokens
 from recognizer.errors import ConfigError, InputError
-from recognizer.inference.inputs import WINDOW_SECONDS
+from recognizer.inference.inputs import WHOLE_SECONDS
 from recognizer.inference.recognizer import Recognizer
 from recognizer.models.recorder import STARTS, Direction, MapRecorder, StateRecorder
 from recognizer.types import Token
@@ -194,8 +194,8 @@ def choose_cells(known: Sequence[Cell], layers: Sequence[int] | None, directions
 
 def _network_inputs(recognizer: Recognizer, source: str | Path) -> tuple[Tensor, Tensor, FrameTimes, np.ndarray]:
     """What the network is given for a source, (1, N, ...) and lengths (1,), the times of its frames, and what the decoder is given."""
-    if recognizer.config.modality == "audio" and audio_seconds(source) > WINDOW_SECONDS:
-        raise InputError(f"{source}: is longer than {WINDOW_SECONDS:g} s, more than a picture can show; cut it")
+    if recognizer.config.modality == "audio" and audio_seconds(source) > WHOLE_SECONDS:
+        raise InputError(f"{source}: is longer than {WHOLE_SECONDS:g} s, more than a picture can show; cut it")
     calls: list[tuple[Tensor, Tensor]] = []
     handle = recognizer.network.register_forward_pre_hook(lambda _, arguments: calls.append(arguments))
     try:

@@ -32,7 +32,7 @@ def test_a_converted_bundle_stands_alone(cli, tmp_path: Path) -> None:
     assert (alone.config.decoder.lm, alone.config.decoder.char_lm) == ("lm.ngram", "char_lm.ngram")
     picture = np.full((64, 300), 230, np.uint8)
     picture[20:40, 30:33] = picture[20:40, 60:63] = 20
-    (before,), (after,) = (Recognizer.load(folder, threads=1).transcribe(picture) for folder in (shipped, alone.folder))
+    before, after = (Recognizer.load(folder, threads=1).transcribe(picture) for folder in (shipped, alone.folder))
     assert before == after
 
 

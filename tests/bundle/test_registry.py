@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from PIL import Image, ImageDraw
 
 from recognizer.bundle.io import load_bundle
 from recognizer.bundle.provenance import Provenance
-from recognizer.bundle.registry import DEFAULTS, default_bundle, find_bundle, find_partner, shipped_bundles
-from recognizer.cli.transcribe import choose_models
-from recognizer.errors import BundleError, InputError
+from recognizer.bundle.registry import default_bundle, find_bundle, find_partner, model_folders, own_bundles, shipped_bundles
+from recognizer.errors import BundleError
 from recognizer.inference.recognizer import Recognizer
 
 MAX_BYTES = 16 * 2**20  # of a shipped bundle
@@ -33,7 +33,7 @@ def test_nothing_written_or_said_gives_no_text(name: str) -> None:
     recognizer = Recognizer.load(find_bundle(name), threads=1)
     audio = recognizer.config.modality == "audio"
     nothing = np.zeros(16_000, np.float32) if audio else np.full((60, 400), 240, np.uint8)
-    (transcript,) = recognizer.transcribe(nothing)
+    transcript = recognizer.transcribe(nothing)
     assert transcript.error is None and len(transcript.text) <= 1
 
 
@@ -47,17 +47,6 @@ def test_files_find_their_recogniser_by_kind(cli, tmp_path: Path) -> None:
     assert outcome.code == 2 and "no such file" in outcome.err[-1]
     (tmp_path / "notes.doc").write_text("x")
     assert "does not tell whether it is a recording or an image" in cli("transcribe", tmp_path / "notes.doc").err[-1]
-
-
-def test_inputs_are_divided_by_kind(tmp_path: Path) -> None:
-    for name in ("a.wav", "b.png", "c.flac"):
-        (tmp_path / name).touch()
-    chosen = choose_models(None, [str(tmp_path / "b.png"), str(tmp_path)])
-    divided = {Path(model).name: [Path(name).name for name in names] for model, names in chosen}
-    assert divided == {DEFAULTS["audio"]: ["a.wav", "c.flac"], DEFAULTS["line"]: ["b.png", "b.png"]}
-    (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="no recordings or images found"):
-        choose_models(None, [str(tmp_path / "none")])
 
 
 def test_a_folder_that_is_no_bundle_hides_no_shipped_model(tmp_path: Path, monkeypatch) -> None:
@@ -81,6 +70,28 @@ def test_a_partner_lies_beside_its_bundle_or_ships(tmp_path: Path) -> None:
 
 def test_a_bundle_at_a_path_goes_before_a_name(tmp_path: Path) -> None:
     assert find_bundle(tmp_path) == tmp_path and find_bundle("handwriting-fr") == shipped_bundles()["handwriting-fr"]
-    assert find_bundle("nowhere") == Path("nowhere")
+    assert find_bundle("nowhere/at/all") == Path("nowhere/at/all")
+    with pytest.raises(BundleError, match=r"^speech-fr: no such bundle; did you mean 'speech-en'\?$"):
+        find_bundle("speech-fr")
+    with pytest.raises(BundleError, match=r"^nowhere: no such bundle; by name there are handwriting-fr, handwriting-fr-fast, phones-en, speech-en$"):
+        find_bundle("nowhere")
     with pytest.raises(BundleError, match="name one with -m"):
         default_bundle("strokes")
+
+
+def test_the_users_folders_hold_bundles_by_name(tmp_path: Path, line_run: Path, monkeypatch) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first / "mine", second / "mine", second / "other", second / "speech-en"):
+        shutil.copytree(line_run / "bundle", folder)
+    (second / "no-bundle").mkdir()
+    monkeypatch.setenv("RECOGNIZER_MODELS", os.pathsep.join(map(str, (tmp_path / "none", first, second))))
+    assert own_bundles() == {"mine": first / "mine", "other": second / "other", "speech-en": second / "speech-en"}
+    assert find_bundle("mine") == first / "mine" and find_bundle("other") == second / "other"
+    assert find_bundle("speech-en") == shipped_bundles()["speech-en"]
+    assert find_partner("other", tmp_path / "elsewhere") == second / "other"
+    monkeypatch.delenv("RECOGNIZER_MODELS")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert model_folders() == [tmp_path / "recognizer"]
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert model_folders() == [tmp_path / ".cache" / "recognizer"] and own_bundles() == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from recognizer import __version__
-from recognizer.cli.main import find_commands
+from recognizer.cli.main import build_parser, find_commands, parse
 
 COMMANDS = tuple(find_commands())
 HEAVY = ("torch", "torchaudio", "hydra", "omegaconf", "numpy", "scipy", "librosa", "soundfile", "PIL", "numba")
@@ -39,6 +40,10 @@ def test_every_command_has_help(cli, command: str) -> None:
     outcome = cli(command, "--help")
     assert outcome.code == 0 and outcome.err == [] and outcome.out[0].startswith(f"usage: recognizer {command}")
     assert any(command in line for line in cli("--help").out)
+    *_, above, last = outcome.out
+    assert above == "" and last.startswith("example: ") and f"recognizer {command} " in f"{last} "
+    words = shlex.split(last.removeprefix("example: ").partition(" >> ")[0])
+    assert parse(words[words.index("recognizer") + 1 :]).command == command  # so that the example is one
 
 
 @pytest.mark.parametrize("words", [["transcribe", "a.wav"], ["align", "a", "b"], ["evaluate", "a", "b"], ["tune", "a", "b"], ["inspect", "a"]])
@@ -48,8 +53,40 @@ def test_threads_are_bounded(cli, words: list[str]) -> None:
 
 
 def test_all_commands_are_there() -> None:
-    assert COMMANDS == ("align", "audit", "average", "compare", "convert", "evaluate", "inspect", "lm", "prepare", "train", "transcribe", "tune")
+    assert COMMANDS == ("adapt", "align", "audit", "average", "compare", "completion", "convert", "evaluate", "info", "inspect", "lm", "models",
+        "prepare", "serve", "train", "transcribe", "tune")  # fmt: skip
     assert all(summary and not summary.startswith("`") for summary in find_commands().values())
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_can_be_quiet_or_verbose(command: str) -> None:
+    _, parser = build_parser(command)
+    options = {name for action in parser._actions for name in action.option_strings}
+    assert {"-q", "--quiet", "-v", "--verbose"} <= options
+    assert parser.get_default("quiet") is parser.get_default("verbose") is False
+
+
+def test_subcommands_can_be_quiet_on_either_side_of_their_name() -> None:
+    for words in (["prepare", "-q", "folder", "a", "b"], ["prepare", "folder", "a", "b", "-q"], ["prepare", "folder", "-q", "a", "b"]):
+        assert parse(words).quiet is True
+    assert parse(["prepare", "folder", "a", "b"]).quiet is False
+
+
+def test_verbose_says_where_an_error_comes_from(cli, tmp_path: Path) -> None:
+    quiet, verbose = cli("info", tmp_path / "none"), cli("info", tmp_path / "none", "-v")
+    assert quiet.code == verbose.code == 2 and quiet.err == [f"recognizer: {tmp_path / 'none'}: no such bundle"] == verbose.err[-1:]
+    assert verbose.err[0].startswith("Traceback") and any("load_bundle" in line for line in verbose.err)
+
+
+def test_the_main_help_names_exit_codes_and_ends_with_an_example(cli) -> None:
+    out = cli("--help").out
+    assert out[-1].startswith("example: recognizer transcribe ") and "130 interrupted" in " ".join(out)
+    assert parse(shlex.split(out[-1])[2:]).command == "transcribe"
+
+
+def test_the_package_runs_as_a_module() -> None:
+    done = subprocess.run([sys.executable, "-m", "recognizer", "--version"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"recognizer {__version__}\n", "")
 
 
 def test_no_command_shows_help(cli) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
-FORMATS = "alto, ctm, json, jsonl, page, srt, textgrid, tsv, txt, vtt"
+from recognizer.formats.base import find_writers
+
+FORMATS = ", ".join(find_writers())
 
 
 @pytest.fixture
@@ -25,6 +27,11 @@ def recordings(tones, tmp_path: Path) -> Path:
     (folder / "notes.txt").write_text("no recording")
     (folder / "sub" / "folder.wav").mkdir()
     return folder
+
+
+def written(folder: Path) -> list[str]:
+    """The files of results, without the list of what is done."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and ".recognizer" not in path.parts)
 
 
 def texts(outcome) -> dict[str, str]:
@@ -45,13 +52,29 @@ def test_several_files_are_told_apart_and_a_missing_one_costs_itself(cli, speech
     assert texts(outcome)[str(recordings / "a.wav")] == tones.items()[1].text
     assert outcome.err == [f"recognizer: {recordings / name}: no such file" for name in ("none.wav", "*x.wav")]
     missing = cli("transcribe", recordings / "none.wav", "-m", speech_run / "bundle")
-    assert missing.err[1].startswith("1 file, 1 failed, ") and "real time" not in missing.err[1]
+    assert missing == (2, [], [f"recognizer: {recordings / 'none.wav'}: no such file"])  # nothing could be done
+    (recordings / "void.wav").touch()
+    failed = cli("transcribe", recordings / "void.wav", "-m", speech_run / "bundle")
+    assert failed.code == 1 and failed.err[1].startswith("1 file, 1 failed, ") and "real time" not in failed.err[1]
+
+
+def test_what_is_passed_over_is_counted_or_named(cli, speech_run, recordings) -> None:
+    outcome = cli("transcribe", recordings, "-m", speech_run / "bundle", "-v")
+    note = f"recognizer: note: {recordings}"
+    assert outcome.code == 0 and outcome.err[:2] == [f"{note}: 1 file of other kinds passed over (1 .txt)", f"{note}/notes.txt: passed over"]
+    assert len(cli("transcribe", recordings, "-m", speech_run / "bundle").err) == 2
 
 
 def test_a_list_on_standard_input(cli, speech_run, recordings, tones, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{recordings / 'b.wav'}\n"))
     outcome = cli("transcribe", "-", "-m", speech_run / "bundle", "-q")
     assert outcome == (0, [f"{recordings / 'b.wav'}\t{tones.items()[0].text}"], [])
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"\ufeff{recordings / 'b.wav'}\r\n{recordings / 'none.wav'}\r\n{recordings / 'a.wav'}\r\n"))
+    outcome = cli("transcribe", "-", "-m", speech_run / "bundle", "-q")
+    assert outcome.code == 1 and outcome.err == [f"recognizer: {recordings / 'none.wav'}: no such file"]
+    assert list(texts(outcome).values()) == [item.text for item in tones.items()[:2]]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert cli("transcribe", "-", "-m", speech_run / "bundle") == (2, [], ["recognizer: standard input: the list holds no names"])
 
 
 def test_json_lines(cli, speech_run, recordings, tones) -> None:
@@ -76,26 +99,27 @@ def test_an_output_folder_holds_a_file_a_source_and_format(cli, speech_run, reco
     outcome = cli("transcribe", recordings, recordings / "none.wav", "-m", speech_run / "bundle", "-q", "-f", "txt,jsonl", "-o", out)
     assert (outcome.code, outcome.out) == (1, [])
     assert outcome.err == [f"recognizer: {recordings / 'none.wav'}: no such file"]
-    assert sorted(path.name for path in out.iterdir()) == sorted(
-        f"{name}.{suffix}" for name in ("a.wav", "b.wav", "C.WAV", "d.wav") for suffix in ("txt", "jsonl")
-    )
+    assert written(out) == sorted(f"{name}.{suffix}" for name in ("a.wav", "b.wav", "C.WAV", "sub/d.wav") for suffix in ("txt", "jsonl"))
     assert (out / "b.wav.txt").read_text() == tones.items()[0].text + "\n"
     assert json.loads((out / "b.wav.jsonl").read_text())["source"] == str(recordings / "b.wav")
 
 
-def test_two_sources_of_one_name_do_not_overwrite_each_other(cli, speech_run, recordings, tones, tmp_path) -> None:
+def test_results_lie_in_the_folders_of_their_sources(cli, speech_run, recordings, tones, tmp_path) -> None:
     shutil.copy(tones.items()[7].source, recordings / "sub" / "b.wav")
-    outcome = cli("transcribe", recordings, "-m", speech_run / "bundle", "-q", "-o", tmp_path / "out")
-    assert outcome.code == 1 and len(outcome.err) == 1
-    assert outcome.err[0].startswith(f"recognizer: {recordings / 'sub/b.wav'}: has the name of {recordings / 'b.wav'}")
+    assert cli("transcribe", recordings, "-m", speech_run / "bundle", "-q", "-o", tmp_path / "out") == (0, [], [])
+    assert written(tmp_path / "out") == ["C.WAV.txt", "a.wav.txt", "b.wav.txt", "sub/b.wav.txt", "sub/d.wav.txt"]
     assert (tmp_path / "out" / "b.wav.txt").read_text() == tones.items()[0].text + "\n"
+    assert (tmp_path / "out" / "sub" / "b.wav.txt").read_text() == tones.items()[7].text + "\n"
+    names = [recordings / "b.wav", recordings / "sub" / "b.wav", recordings / "a.wav"]
+    assert cli("transcribe", *names, "-m", speech_run / "bundle", "-q", "-o", tmp_path / "singly").code == 0
+    assert written(tmp_path / "singly") == ["a.wav.txt", "b.wav.txt", "sub/b.wav.txt"]
 
 
 def test_a_result_that_cannot_be_written_costs_itself(cli, speech_run, recordings, tmp_path) -> None:
     (tmp_path / "out" / "a.wav.txt").mkdir(parents=True)
     outcome = cli("transcribe", recordings, "-m", speech_run / "bundle", "-q", "-o", tmp_path / "out")
     assert outcome.code == 1 and len(outcome.err) == 1 and f"{tmp_path / 'out' / 'a.wav.txt'}: cannot be written" in outcome.err[0]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["C.WAV.txt", "a.wav.txt", "b.wav.txt", "d.wav.txt"]
+    assert written(tmp_path / "out") == ["C.WAV.txt", "b.wav.txt", "sub/d.wav.txt"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fsencode"), reason="file names are bytes on this system only")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from recognizer.errors import OutputError, TrainingError
 from recognizer.utils.files import new_file
+from recognizer.utils.lock import locked
 
 CHECKPOINT = "checkpoint.pt"
 DIGEST = "checkpoint.sha256"  # a line each for the checkpoint and the one that it replaced
@@ -69,36 +69,13 @@ def load_checkpoint(run_dir: Path, device: torch.device) -> dict[str, Any]:
         raise TrainingError(f"{path}: the checkpoint is damaged ({' '.join(reason.split())[:200]}); restore it, or start a new run") from None
 
 
-@contextmanager
-def lock_run(run_dir: Path) -> Iterator[None]:
-    """Keep other processes from training in ``run_dir`` within the block.
-
-    ``run_dir/lock`` holds the id of the process. What counts is the system's lock on that file, which ends with the process
-    however that ends: a file that is left behind locks nobody out, whatever process has that id by then. Where there are no
-    such locks (Windows, some network drives), nobody is kept out.
+def lock_run(run_dir: Path) -> AbstractContextManager[None]:
+    """Keep other processes from training in ``run_dir`` within a block (:func:`~recognizer.utils.lock.locked`).
 
     Raises:
         TrainingError: another process is training there.
     """
-    path = run_dir / LOCK
-    with path.open("a+", encoding="ascii") as file:
-        try:
-            import fcntl
-
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, it is not inherited by worker processes
-        except (BlockingIOError, PermissionError):
-            file.seek(0)
-            raise TrainingError(f"{run_dir}: process {file.read().strip()} is training there; wait until it ends, or stop it") from None
-        except (ImportError, OSError):
-            pass
-        try:
-            file.truncate(0)
-            file.write(f"{os.getpid()}\n")
-            file.flush()
-            yield
-        finally:
-            with suppress(OSError):  # Windows does not delete an open file
-                path.unlink()
+    return locked(run_dir / LOCK, f"{run_dir}: process %s is training there; wait until it ends, or stop it", TrainingError)
 
 
 def _digest(path: Path) -> str:

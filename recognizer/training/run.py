@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from recognizer.bundle.io import save_bundle
 from recognizer.bundle.provenance import TRAINED_ON, Provenance
 from recognizer.bundle.registry import find_bundle, locate_file
 from recognizer.config import DECODER_FILES, TrainConfig
+from recognizer.config.compose import compose
 from recognizer.config.schema import from_dict, to_dict
 from recognizer.errors import ConfigError, InputError, Interrupted, TrainingError
 from recognizer.models.network import Network
@@ -27,7 +28,7 @@ from recognizer.text.alphabet import Alphabet
 from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, lock_run, save_checkpoint
 from recognizer.training.datamodule import Split, audit_splits, collect_alphabet, fit_statistics, load_items
 from recognizer.training.loop import EpochStats, Trainer
-from recognizer.training.transfer import load_pretrained
+from recognizer.training.transfer import load_pretrained, pretrained_settings
 from recognizer.training.validate import validate
 from recognizer.utils.device import choose_device, peak_memory, prepare_host
 from recognizer.utils.files import append_bytes, write_text
@@ -39,17 +40,25 @@ LOG = "log.jsonl"
 BUNDLE = "bundle"
 
 
-def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Path:
+def train(config: TrainConfig | Sequence[str] | str, resume: bool = False, quiet: bool = False) -> Path:
     """Train a recognizer and return the folder of its bundle.
 
     ``config.run_dir`` receives the settings, the audit, a log line an epoch, checkpoints and the bundle of the best
     epoch by validation error. With ``resume`` training goes on from the checkpoint there, and ends with the same
     weights as if it had never stopped.
 
+    Args:
+        config: the settings, or those of them that differ from the defaults, as after ``recognizer train``: ``["corpus.root=data/mine",
+            "features=pixels"]``; or, with ``resume``, the folder of the run.
+        resume: whether to go on with a run.
+        quiet: print errors only.
+
     Raises:
         RecognizerError: anything the user can mend; the last good checkpoint and bundle stay.
         Interrupted: SIGINT or SIGTERM arrived; a checkpoint was written first.
     """
+    if not isinstance(config, TrainConfig):
+        config = resumed_config(str(config)) if resume else compose([config] if isinstance(config, str) else config, None, pretrained_settings)
     config = _locate_files(config)
     prepare_host(config.trainer.threads)
     device = choose_device(config.device)
@@ -71,7 +80,7 @@ def train(config: TrainConfig, resume: bool = False, quiet: bool = False) -> Pat
                 progress.line(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
             weights = sum(p.numel() for p in network.parameters())
             progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}, {config.trainer.precision}; {run_dir}")
-            with closing(trainer.reader), _signals() as pending, closing(_Session(trainer, dev_split, run_dir, progress, pending)) as session:
+            with closing(trainer.reader), collect_signals() as pending, closing(_Session(trainer, dev_split, run_dir, progress, pending)) as session:
                 session.run()
     return Path(config.run_dir) / BUNDLE
 
@@ -269,7 +278,7 @@ def _restore(trainer: Trainer, alphabet: Alphabet, run_dir: Path) -> None:
 
 
 @contextmanager
-def _signals() -> Iterator[list[int]]:
+def collect_signals() -> Iterator[list[int]]:
     """Collect SIGINT and SIGTERM in a list, so that a step is never cut in half; a second one kills as usual."""
     pending: list[int] = []
     before: dict[int, Any] = {}

@@ -55,6 +55,11 @@ class TuningData:
         self._tokens = [cut(reference) for reference in self.references]
         self.totals = np.array([len(tokens) for tokens in self._tokens])
 
+    @classmethod
+    def pool(cls, parts: Sequence[TuningData]) -> TuningData:
+        """The items of several, each decoded by the recognizer of its part: those of folds, say, that differ in weights or models alone."""
+        return parts[0] if len(parts) == 1 else _PooledData(parts)
+
     def __len__(self) -> int:
         """The number of items that can be used."""
         return len(self.items)
@@ -109,3 +114,30 @@ class TuningData:
     def rate(self, errors: np.ndarray, members: Sequence[int]) -> float:
         """Errors per reference token of some of the items."""
         return float(errors.sum() / max(1, self.totals[np.asarray(members)].sum()))
+
+
+class _PooledData(TuningData):
+    """Items of several recognizers of one kind."""
+
+    def __init__(self, parts: Sequence[TuningData]) -> None:
+        first = parts[0]
+        self.recognizer, self.decoder, self.metric, self.level, self._cut = first.recognizer, first.decoder, first.metric, first.level, first._cut
+        self._errors = {}
+        self.items = [item for part in parts for item in part.items]
+        self.tables = [table for part in parts for table in part.tables]
+        self.references = [reference for part in parts for reference in part.references]
+        self._tokens = [tokens for part in parts for tokens in part._tokens]
+        self.totals = np.concatenate([part.totals for part in parts])
+        self._parts = [(part, number) for part in parts for number in range(len(part))]
+
+    def decode(self, config: DecoderConfig, members: Sequence[int]) -> list[str]:
+        """The texts of some of the items, each by the decoder of its part with these settings."""
+        texts = [""] * len(members)
+        places: dict[int, list[int]] = {}
+        for place, member in enumerate(members):
+            places.setdefault(id(self._parts[member][0]), []).append(place)
+        for own in places.values():
+            part = self._parts[members[own[0]]][0]
+            for place, text in zip(own, part.decode(config, [self._parts[members[place]][1] for place in own]), strict=True):
+                texts[place] = text
+        return texts

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from recognizer.errors import TrainingError
+from recognizer.errors import OutputError, TrainingError
 from recognizer.training.checkpoint import CHECKPOINT, DIGEST, LOCK, load_checkpoint, lock_run, save_checkpoint
 
 CPU = torch.device("cpu")
@@ -124,7 +124,7 @@ def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path) -
 
 
 def test_a_full_disk_leaves_no_lock(tmp_path: Path, full_disk) -> None:
-    with full_disk(0), pytest.raises(OSError, match="File too large"), lock_run(tmp_path):
+    with full_disk(0), pytest.raises(OutputError, match="lock: cannot be written: File too large"), lock_run(tmp_path):
         pass
     assert list(tmp_path.iterdir()) == []
 

@@ -247,7 +247,7 @@ def test_the_bundle_carries_the_model_that_training_was_given(tones, tmp_path, m
     bundle = load_bundle(tmp_path / "run" / "bundle")
     assert bundle.config.decoder.lm == "lm.arpa" and (bundle.folder / "lm.arpa").read_bytes() == (tmp_path / "config.arpa").read_bytes()
     (tmp_path / "config.arpa").unlink()
-    (transcript,) = Recognizer.load(bundle.folder, "cpu", threads=1).transcribe(str(tones.items()[0].source))
+    transcript = Recognizer.load(bundle.folder, "cpu", threads=1).transcribe(str(tones.items()[0].source))
     assert transcript.error is None and transcript.language != 0
 
 

@@ -1,0 +1,55 @@
+"""How a network learns from few items: steps, learning rate and random changes, by the number of items and by what is read.
+
+The figures were measured one at a time (`scripts/README.md`, "Adapting").
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from recognizer.bundle.io import Bundle
+from recognizer.config import AudioAugment, Augment, CorpusConfig, DecoderConfig, LineAugment, Modality, StrokeAugment, TrainConfig, TrainerConfig
+
+BATCH = 8  # items in a step
+LEARNING_RATES: dict[Modality, float] = {"audio": 1e-3, "line": 2e-3, "strokes": 1e-3}
+STEPS = 600  # of a network, where there is the time
+EPOCHS = (12, 60)  # fewest and most passes over the items
+WARMUP = 20  # steps
+MAX_FRAMES = 24_000  # feature frames in a batch
+
+AUGMENT: dict[Modality, Augment] = {
+    "line": LineAugment(
+        probability=0.9, scale=0.1, shear=0.2, rotate_degrees=1.0, elastic=0.04, thickness=0.3, contrast=0.2, blur=0.5, noise=0.02
+    ),
+    "audio": AudioAugment(speed=(0.92, 1.08), gain_db=(-3.0, 3.0), time_masks=2, time_mask_ms=80.0, frequency_masks=2, frequency_mask_share=0.12),
+    "strokes": StrokeAugment(probability=0.9, scale=0.1, shear=0.1, rotate_degrees=1.0, jitter=0.02, speed=0.2, spacing=0.1),
+}
+
+
+def choose_epochs(items: int) -> int:
+    """How many passes over so many items a network makes."""
+    fewest, most = EPOCHS
+    return max(fewest, min(most, round(STEPS * BATCH / max(1, items))))
+
+
+def training_settings(bundle: Bundle, items: int, work: Path, seed: int, device: str) -> TrainConfig:
+    """The settings with which the network of a bundle learns from so many items."""
+    config = bundle.config
+    trainer = TrainerConfig(
+        learning_rate=LEARNING_RATES[config.modality], epochs=choose_epochs(items), warmup_steps=WARMUP, max_batch_size=BATCH,
+        batch_frames=MAX_FRAMES, ema_decay=0.0, precision="bf16" if has_bf16(device) else "float32", num_workers=0, schedule="cosine",
+    )  # fmt: skip
+    corpus = CorpusConfig(name=bundle.folder.name, text=config.text)
+    return TrainConfig(
+        corpus, config.features, config.model, AUGMENT[config.modality], DecoderConfig(), trainer, str(work), str(bundle.folder), seed, device
+    )
+
+
+def has_bf16(device: str) -> bool:
+    """Whether the processor or GPU multiplies bfloat16 numbers faster than float32."""
+    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported is not None and torch.backends.mkldnn.is_available() and supported())

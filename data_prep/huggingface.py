@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import re
 from collections import defaultdict
@@ -61,16 +62,17 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
         if name not in splits:
             raise ConfigError(f"--split {name}: {source} has no such split{nearest(name, splits)} ({', '.join(splits)})")
     chosen = {name: rows for name, rows in splits.items() if not options.split or name in options.split}
+    seen: set[str] = set()
     for name, rows in chosen.items():
         split = SPLITS.get(name.lower(), name) if len(splits) > 1 else None
-        yield from _Reader(f"{source}, {name}" if name else str(source), folders.get(name, source), split, options).read(rows)
+        yield from _Reader(f"{source}, {name}" if name else str(source), folders.get(name, source), split, options, seen).read(rows)
 
 
 class _Reader:
-    """Makes items of the rows of one split."""
+    """Makes items of the rows of one split; an id of an earlier split gets the name of its own in front."""
 
-    def __init__(self, where: str, folder: Path, split: str | None, options: argparse.Namespace) -> None:
-        self.where, self.folder, self.split, self.options = where, folder, split, options
+    def __init__(self, where: str, folder: Path, split: str | None, options: argparse.Namespace, seen: set[str]) -> None:
+        self.where, self.folder, self.split, self.options, self.seen, self.earlier = where, folder, split, options, seen, frozenset(seen)
 
     def read(self, rows: Any) -> Iterator[Item]:
         """The items; a row that gives none is told."""
@@ -86,7 +88,11 @@ class _Reader:
     def _make_item(self, row: Mapping[str, Any], number: int, roles: Mapping[str, str]) -> Item:
         where = f"{self.where}: row {number}"
         values = {role: row.get(column) for role, column in roles.items()}
-        id = str(values.get("id") or f"{self.split + '-' if self.split else ''}{number:07d}")
+        id = values.get("id")
+        id = f"{self.split + '-' if self.split else ''}{number:07d}" if id is None or id == "" else str(id)
+        id = f"{self.split}-{id}" if id in self.earlier else id
+        if id in self.seen:  # before its file is written in the place of the other's
+            raise InputError(f"{where}: the id {id!r:.200} was there before")
         text, units, group = values.get("text"), values.get("units"), values.get("group")
         if not isinstance(text, str | None):
             raise InputError(f"{where}: the text is {text!r:.80}, not a string")
@@ -99,6 +105,7 @@ class _Reader:
             meta["split"] = self.split
         kind = "audio" if "audio" in roles else "image"
         source = self._place(values[kind], kind, id, where)
+        self.seen.add(id)
         group = None if group is None or group == "" else str(group)
         return Item(id, source, text=text, units=None if units is None else tuple(map(str, units)), group=group, meta=meta)
 
@@ -136,7 +143,10 @@ def _open(source: Path, config: str | None) -> tuple[dict[str, Any], dict[str, P
     except ImportError:
         raise ConfigError("prepare huggingface: datasets is not installed; pip install 'recognizer[datasets]'") from None
 
+    if not source.exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", source.as_posix()):
+        raise InputError(f"{source}: no such file or folder (a data set on the Hub is called OWNER/NAME)")
     datasets.disable_progress_bars()
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what it says of a network that fails is said below
     folders: dict[str, Path] = {}
     try:
         if (source / "dataset_dict.json").is_file() or (source / "state.json").is_file():

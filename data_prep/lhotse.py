@@ -45,6 +45,7 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             raise InputError(f"{source}: no file of cuts or supervisions (*cuts*.jsonl.gz, *supervisions*.jsonl.gz)")
     else:
         files = [source]
+    seen: set[str] = set()
     for file in files:
         words = re.split(r"[\W_]+", file.name.lower())
         split = next((name for word in words if (name := SPLITS.get(word, word)) in ("train", "dev", "test")), None)
@@ -54,7 +55,10 @@ def read(source: Path, options: argparse.Namespace) -> Iterator[Item]:
             for start, supervision in parts:
                 try:
                     recording = record.get("recording") if recordings is None else recordings.get(str(record.get("recording_id")))
+                    if str(supervision.get("id")) in seen:  # before its sound is written in the place of the other's
+                        raise InputError(f"{where}: the id {supervision.get('id')!r:.200} was there before")
                     yield _make_item(supervision, recording, start, where, split, options)
+                    seen.add(str(supervision.get("id")))
                 except InputError as error:
                     options.drop(error)
 

@@ -57,7 +57,7 @@ def _make_item(record: Any, where: str, root: Path, made: Path) -> Item:
         raise InputError(f"{where}: the units are {units!r:.80}, not a list of strings without white space")
     start, seconds = (_read_seconds(record, key, where) for key in ("offset", "duration"))
     if start is not None:
-        id = id if record.get("id") else f"{id}-{start:.3f}"
+        id = f"{id}-{start:.3f}"
         path = made / f"{name_file(id)}.flac"
         made.mkdir(parents=True, exist_ok=True)
         try:

@@ -20,7 +20,7 @@ from typing import Any
 from recognizer import __version__
 from recognizer.cli.arguments import add_verbosity
 from recognizer.cli.defaults import set_defaults
-from recognizer.errors import RecognizerError, RecognizerWarning
+from recognizer.errors import ConfigError, RecognizerError, RecognizerWarning, nearest
 from recognizer.utils.compiling import announce_compiling
 
 SHARED = ("__init__", "main", "arguments", "defaults")  # modules of this folder that are no commands
@@ -167,9 +167,15 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
     A command whose parser has a default for ``decoding`` takes ``decoder.KEY=VALUE`` anywhere; one with a default for ``takes_overrides``
     takes words that no option explains as further ``overrides``.
+
+    Raises:
+        ConfigError: no such command, or the user's configuration file is not right.
     """
     parser, chosen = build_parser(words[0] if words else None)
     words = list(words)
+    if chosen is None and words and not words[0].startswith("-"):
+        known = find_commands()
+        raise ConfigError(f"there is no command {words[0]!r}{nearest(words[0], known)} ({', '.join(known)})")
     decoding: list[str] = []
     if chosen is not None and chosen.get_default("decoding") is not None:
         from recognizer.config.overrides import take_overrides

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from recognizer.cli.arguments import add_machine, count
@@ -52,10 +53,8 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError(f"serve: {error.name} is not installed; pip install 'recognizer[serve]'") from None
     from recognizer.serve.server import serve
 
-    try:
+    with suppress(KeyboardInterrupt):  # how a service is meant to end
         serve(read_settings(options), options.quiet)
-    except KeyboardInterrupt:  # how a service is meant to end
-        pass
     return 0
 
 

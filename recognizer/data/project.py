@@ -22,81 +22,36 @@ import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from recognizer.audio.io import AUDIO_SUFFIXES
 from recognizer.config import Modality
 from recognizer.config.schema import from_dict, to_dict
 from recognizer.data.manifest import Item
 from recognizer.data.project_files import ID_LENGTH, content_id, load_record, remove_record, safe_folders, safe_name, save_record, sync_folder
+from recognizer.data.project_records import (
+    FORMAT,
+    SETTINGS,
+    SUFFIXES,
+    VERSION,
+    Correction,
+    Reading,
+    Source,
+    load_correction,
+    load_corrections,
+    load_settings,
+    now,
+)
 from recognizer.errors import ConfigError, InputError, ManifestError, OutputError, RecognizerWarning
-from recognizer.image.io import IMAGE_SUFFIXES
-from recognizer.strokes.io import STROKE_SUFFIXES
 from recognizer.types import Transcript
 from recognizer.utils.files import PARTIAL, open_folder
 
-SETTINGS = "project.json"
-FORMAT, VERSION = "recognizer project", 1
 HISTORY = "history.json"
-SUFFIXES: dict[Modality, frozenset[str]] = {"audio": AUDIO_SUFFIXES, "line": IMAGE_SUFFIXES, "strokes": STROKE_SUFFIXES}
 MAX_EARLIER = 50  # versions of a correction that can be taken back
 
 _NAMED = re.compile(rf"(.*)\.([0-9a-f]{{{ID_LENGTH}}})")  # the stem of a file that has its id in its name
 _ID = re.compile(rf"[0-9a-f]{{{ID_LENGTH}}}(\.[\w-]{{1,80}})?")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file of a project.
-
-    Attributes:
-        id: by which everything about it is found.
-        name: as it was before it came here.
-        path: where it lies.
-        modality: what its ending says that it holds.
-        group: the folder that it lies in, as speaker or writer; None: directly in ``sources``.
-    """
-
-    id: str
-    name: str
-    path: Path
-    modality: Modality
-    group: str | None = None
-
-
-@dataclass(frozen=True)
-class Correction:
-    """What somebody wrote about a source.
-
-    Attributes:
-        id: of the source.
-        source: the file, absolute.
-        text: what is said or written there; empty: nothing.
-        time: when, ISO 8601 in UTC.
-        read: what had been recognized; ``model``: by which model.
-        earlier: what had been written before, oldest first.
-    """
-
-    id: str
-    source: Path
-    text: str
-    time: str
-    read: str | None = None
-    model: str | None = None
-    earlier: tuple[dict[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a model recognized in a source, and when (ISO 8601 in UTC)."""
-
-    id: str
-    model: str
-    time: str
-    transcript: Transcript
 
 
 class Project:
@@ -113,7 +68,7 @@ class Project:
             InputError: the folder is no project, or one of a newer version.
         """
         self.folder = Path(folder).absolute()
-        self._settings = _load_settings(self.folder)
+        self._settings = load_settings(self.folder)
         self._ids: dict[Path, tuple[int, int, str]] = {}  # of files without an id in their names: time, size, id
 
     @classmethod
@@ -237,11 +192,11 @@ class Project:
             InputError: the file is damaged, or names a source outside the project.
         """
         path = self._path("corrections", source_id)
-        return _load_correction(self.folder, path) if path.is_file() else None
+        return load_correction(self.folder, path) if path.is_file() else None
 
     def corrections(self) -> list[Correction]:
         """All corrections, oldest first; a damaged file is noted and left out."""
-        return list(_load_corrections(self.folder))
+        return list(load_corrections(self.folder))
 
     def correct(self, source_id: str, source: Path, text: str, read: str | None = None, model: str | None = None) -> Correction:
         """Write what is said or written in a source; when this returns, it is on the disk.
@@ -351,48 +306,3 @@ def read_corrections(folder: str | Path, modality: Modality | None = None) -> li
     if not items:
         raise ManifestError(f"{folder}: nothing has been corrected in this project yet; `recognizer serve {folder}` opens its page")
     return items
-
-
-def now() -> str:
-    """The time, ISO 8601 in UTC, to the microsecond."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _load_settings(folder: Path) -> dict[str, Any]:
-    record = load_record(folder / SETTINGS)
-    if record.get("format") != FORMAT:
-        raise InputError(f"{folder}: is no project; `recognizer serve {folder}` makes one of a new folder")
-    version = record.get("version")
-    if not isinstance(version, int) or version > VERSION:
-        raise InputError(f"{folder / SETTINGS}: a project of version {version!s:.20}, made by a newer program; this one knows version {VERSION}")
-    models = record.get("models")
-    if not isinstance(models, dict) or not all(kind in SUFFIXES and isinstance(name, str) for kind, name in models.items()):
-        raise InputError(f"{folder / SETTINGS}: the key 'models' must give names of models for {', '.join(SUFFIXES)}")
-    return record
-
-
-def _load_corrections(folder: Path) -> list[Correction]:
-    found = []
-    for path in sorted((folder / "corrections").glob("*.json")):
-        try:
-            found.append(_load_correction(folder, path))
-        except InputError as error:
-            warnings.warn(f"{error}; this correction is left out", RecognizerWarning, stacklevel=2)
-    return sorted(found, key=lambda correction: (correction.time, correction.id))
-
-
-def _load_correction(folder: Path, path: Path) -> Correction:
-    record = load_record(path)
-    for key in ("source", "text", "time"):
-        if not isinstance(record.get(key), str):
-            raise InputError(f"{path}: the key {key!r} must be a string")
-    source = folder / record["source"]
-    parts = Path(record["source"]).parts
-    if len(parts) < 2 or parts[0] not in ("sources", "lines") or ".." in parts:
-        raise InputError(f"{path}: its source {record['source']!r:.100} lies outside the project")
-    earlier = record.get("earlier") or []
-    texts = [each.get(key) for each in earlier if isinstance(each, dict) for key in ("text", "time")] if isinstance(earlier, list) else [None]
-    if not all(isinstance(text, str) for text in texts) or len(texts) != 2 * len(earlier):
-        raise InputError(f"{path}: the key 'earlier' must be a list of texts with times")
-    read, model = (value if isinstance(value := record.get(key), str) else None for key in ("read", "model"))
-    return Correction(path.stem, source, record["text"], record["time"], read, model, tuple(earlier))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
@@ -13,7 +14,8 @@ from pkgutil import iter_modules
 from typing import ClassVar
 
 from recognizer.config import Modality
-from recognizer.errors import ConfigError, InputError, nearest
+from recognizer.errors import ConfigError, InputError, RecognizerWarning, nearest
+from recognizer.formats.collect import Collector
 from recognizer.types import Token, Transcript, Word
 from recognizer.utils.files import write_bytes, write_text
 
@@ -49,19 +51,31 @@ class Writer(ABC):
         """
         return (self.render(transcript) + "\n").encode("utf-8", "backslashreplace")
 
+    def collect(self, folder: Path) -> Collector | None:
+        """What makes one file of the pages of a source; None: each page has a file of its own.
+
+        Args:
+            folder: where pages are kept until all are there.
+        """
+        return None
+
+    def missing(self) -> str | None:
+        """What must be installed for the format and is not, and how to install it."""
+        return None
+
     def with_options(self, **options: int | None) -> Writer:
         """The writer with other options than its defaults; options that mean nothing to it, or are None, change nothing."""
         return self
 
     def entries(self, transcript: Transcript) -> Sequence[Word | Token]:
-        """The words of a transcript, or its tokens where no words are known.
+        """The words of a transcript (of a page, those of its lines), or its tokens where no words are known.
 
         Raises:
             InputError: there is text but no times, or the format is for recordings and this is none.
         """
         if transcript.seconds is None and self.modality == "audio":
             raise InputError(f"{transcript.source}: {self.name} is for recordings; choose tsv, json or alto for a line image")
-        entries: Sequence[Word | Token] = transcript.words or transcript.tokens
+        entries: Sequence[Word | Token] = transcript.words or transcript.tokens or [word for line in transcript.lines for word in line.words]
         if transcript.text and not entries:
             raise InputError(f"{transcript.source}: {self.name} needs the times of words, and the transcript has none")
         return entries
@@ -95,7 +109,7 @@ def choose_writers(names: str, modality: Modality | None = None, **options: int 
     writers = find_writers()
     chosen = []
     if names == "all":
-        return [writer.with_options(**options) for writer in writers.values() if modality is None or writer.modality in (None, modality)]
+        return [writer.with_options(**options) for writer in writers.values() if modality is None or _fits(writer, modality)]
     for name in names.split(","):
         if name not in writers:
             raise ConfigError(f"--format: {name!r} is not one of {', '.join(writers)}{nearest(name, writers)}")
@@ -104,8 +118,19 @@ def choose_writers(names: str, modality: Modality | None = None, **options: int 
             subject, given = (SUBJECTS[kind] for kind in (writer.modality, modality))
             fitting = ", ".join(other for other, w in writers.items() if w.modality in (None, modality))
             raise ConfigError(f"--format: {name} is for {subject}, the recognizer reads {given}; choose among {fitting}")
+        if (missing := writer.missing()) is not None:
+            raise ConfigError(f"--format: {name} {missing}")
         chosen.append(writer.with_options(**options))
     return chosen
+
+
+def _fits(writer: Writer, modality: Modality) -> bool:
+    """Whether "all" stands for a format, too; one whose packages are not installed is left out with a note."""
+    if writer.modality not in (None, modality):
+        return False
+    if (missing := writer.missing()) is not None:
+        warnings.warn(f"-f all: {writer.name} is left out: it {missing}", RecognizerWarning, stacklevel=1)  # the same place: told once
+    return missing is None
 
 
 def render(transcript: Transcript, format: str) -> str:

@@ -9,15 +9,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from recognizer.errors import InputError, RecognizerWarning
 from recognizer.formats.base import xml_text
+from recognizer.pages.alto import parse_alto
+from recognizer.pages.page_xml import parse_page
 from recognizer.types import Line, Transcript, Word
 from recognizer.utils.xml import local_name, parse_number, parse_xml
 
-FAMILIES = {"alto": "alto", "PcGts": "page"}  # by root element
+FAMILIES = {"alto": "alto", "pcgts": "page"}  # by root element; PAGE 2009 writes pcGts
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be", codecs.BOM_UTF8: "utf-8"}
 
 
@@ -41,6 +44,9 @@ class _Node:
     def named(self, *names: str) -> list[_Node]:
         return [child for child in self.children if child.local in names]
 
+    def find(self, name: str) -> list[_Node]:
+        return [node for node in self.walk() if node.local == name]
+
     def walk(self) -> Iterator[_Node]:
         todo = [self]
         while todo:
@@ -55,7 +61,11 @@ def layout_family(path: str | os.PathLike[str]) -> str:
     Raises:
         InputError: the file cannot be read or is no XML.
     """
-    return FAMILIES.get(local_name(parse_xml(Path(path))), "")
+    return _family(parse_xml(Path(path)))
+
+
+def _family(root: Element) -> str:
+    return FAMILIES.get(local_name(root).lower(), "")
 
 
 def fill_layout(path: str | os.PathLike[str], transcript: Transcript, overwrite: bool = False) -> bytes:
@@ -75,14 +85,15 @@ def fill_layout(path: str | os.PathLike[str], transcript: Transcript, overwrite:
     Raises:
         InputError: it cannot be read, or is neither ALTO nor PAGE.
     """
-    family = layout_family(path)  # checks it, too: bounds, and no entities
+    described = parse_xml(Path(path))  # checks it, too: bounds, and no entities
+    family = _family(described)
     if not family:
         raise InputError(f"{path}: is neither ALTO nor PAGE: its root element is neither <alto> nor <PcGts>")
     document = _Document(Path(path).read_bytes())
     lines = {line.id: line for line in transcript.lines}
     scale = _scale(document.root, transcript) if family == "alto" else (1.0, 1.0)
     found = set()
-    for id, node in _name_lines(document.root):
+    for id, node in zip(_name_lines(path, described, family), document.root.find("TextLine"), strict=True):
         line = lines.get(id)
         if line is None or id in found:
             continue
@@ -175,15 +186,22 @@ class _Document:
             self.codec = encoding
 
 
-def _name_lines(root: _Node) -> Iterator[tuple[str, _Node]]:
-    """Lines with their ids; those without are numbered as they stand, unless the file gives another order."""
-    nodes = list(root.walk())
-    lines = [line for node in nodes for line in node.named("TextLine")]
-    ordered = any(node.local == "ReadingOrder" or "readingOrder" in node.attributes.get("custom", "") for node in nodes)
-    for number, line in enumerate(lines, start=1):
-        id = line.attributes.get("ID") or line.attributes.get("id") or ("" if ordered else f"line_{number}")
-        if id:
-            yield id, line
+def _name_lines(path: str | os.PathLike[str], root: Element, family: str) -> list[str]:
+    """What each line of a file, as they stand in it, is called in a transcript: its id, or else ``line_`` and its number in reading order."""
+    key, parse = ("ID", parse_alto) if family == "alto" else ("id", parse_page)
+    lines = [element for element in root.iter() if local_name(element) == "TextLine"]
+    for place, line in enumerate(lines):
+        if not line.get(key):
+            line.set(key, f"\0{place}")  # which no file can hold
+    names = [line.get(key, "") for line in lines]
+    try:
+        ordered = parse(root).lines
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    for number, described in enumerate(ordered, start=1):
+        if described.id.startswith("\0"):
+            names[int(described.id[1:])] = f"line_{number}"
+    return names
 
 
 def _scale(root: _Node, transcript: Transcript) -> tuple[float, float]:

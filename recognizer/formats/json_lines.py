@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from recognizer.formats.base import Writer, entry_text, printable
+from recognizer.formats.collect import TextCollector
 from recognizer.types import Line, Token, Transcript, Word
 
 
@@ -19,6 +21,10 @@ class Jsonl(Writer):
     def render(self, transcript: Transcript) -> str:
         """The JSON object."""
         return dump_json(transcript_record(transcript), self.indent)
+
+    def collect(self, folder: Path) -> TextCollector | None:
+        """A line for each page of a source."""
+        return TextCollector(self, folder) if self.indent is None else None
 
 
 class Json(Jsonl):

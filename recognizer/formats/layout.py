@@ -38,13 +38,21 @@ class LayoutWriter(Writer):
         is_page = bool(transcript.lines) or transcript.height is not None
         return lay_out(transcript, () if is_page else self.words(transcript))
 
+    def fills(self, transcript: Transcript) -> bool:
+        """Whether the transcript is of a file of this format, which gets the text.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return Path(transcript.source).suffix.lower() == ".xml" and layout_family(transcript.source) == self.name
+
     def render_bytes(self, transcript: Transcript) -> bytes:
         """What a file holds: a layout that was given, with its text and in its encoding, or a new document in UTF-8.
 
         Raises:
             InputError: as :meth:`sheet`; the given layout cannot be read.
         """
-        if Path(transcript.source).suffix.lower() == ".xml" and layout_family(transcript.source) == self.name:
+        if self.fills(transcript):
             return fill_layout(transcript.source, transcript, overwrite=True)  # lines that were not read have the text that they had
         return super().render_bytes(transcript)
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import shutil
+import tempfile
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from recognizer.errors import ConfigError, InputError
 from recognizer.formats.layout import LayoutWriter
 from recognizer.formats.sheet import Sheet, box_of, surround
-from recognizer.image.io import load_image
+from recognizer.image.io import EXIF_ORIENTATION, FORMATS, UPRIGHT, load_image
 from recognizer.pages.sources import open_pages
 from recognizer.text.bidi import to_visual
 from recognizer.types import Transcript, Word
+from recognizer.utils.files import named_failures, new_file
 
 DPI = 300  # of the page, as pages of PDF documents are drawn
+MISSING = "needs pikepdf and fontTools; pip install 'recognizer[pages]'"
+PARTS = "pages-"  # beginning of the names of folders that pages are kept in
 _ADVANCE = 0.5  # width of each character of the font, in parts of its height
 
 
@@ -27,7 +32,7 @@ class Pdf(LayoutWriter):
     """A PDF document with the picture of the page and its words, unseen, at their places.
 
     A page of a PDF document keeps its content and gets the words; a JPEG picture is taken over as it is. A transcript is one page;
-    :meth:`merge` joins those of a source.
+    the pages of a source make one document.
     """
 
     name, suffix = "pdf", ".pdf"
@@ -50,26 +55,71 @@ class Pdf(LayoutWriter):
         sheet = self.sheet(transcript)
         pikepdf = _pikepdf()
         with pikepdf.Pdf.new() as document:
-            if Path(transcript.source).suffix.lower() == ".pdf":
-                page, matrix = _take_page(pikepdf, document, transcript, sheet)
+            if _is_document(transcript):
+                with _open(pikepdf, transcript.source) as given:
+                    document.pages.append(_find_page(given, transcript, sheet))
+                page, matrix = document.pages[0], _wrap(document.pages[0], sheet)
             else:
                 page, matrix = _draw_page(pikepdf, document, transcript, sheet)
             _add_text(pikepdf, document, page, sheet, matrix)
             return _save(document)
 
-    @staticmethod
-    def merge(documents: Sequence[bytes]) -> bytes:
-        """One document with the pages of several, in order.
+    def collect(self, folder: Path) -> PdfCollector:
+        """All pages of a source as one document."""
+        return PdfCollector(self, folder)
 
-        Raises:
-            ConfigError: pikepdf is not installed.
-        """
-        pikepdf = _pikepdf()
-        with pikepdf.Pdf.new() as whole:
-            for content in documents:
-                with pikepdf.Pdf.open(io.BytesIO(content)) as part:
-                    whole.pages.extend(part.pages)
-            return _save(whole)
+    def missing(self) -> str | None:
+        """What must be installed and is not."""
+        return None if all(map(find_spec, ("pikepdf", "fontTools"))) else MISSING
+
+
+class PdfCollector:
+    """One document of the pages of a source: a PDF document as it is with the words put in, or the pictures of a TIFF file.
+
+    Args:
+        writer: of a page.
+        folder: where pages that have been made are kept until all are there.
+    """
+
+    def __init__(self, writer: Pdf, folder: Path) -> None:
+        self._writer = writer
+        self._pikepdf = _pikepdf()
+        self._document: Any = None
+        self._parts: list[str] = []
+        with named_failures(folder):
+            self._folder = Path(tempfile.mkdtemp(prefix=PARTS, dir=folder))
+
+    def add(self, transcript: Transcript) -> None:
+        """Take the next page."""
+        if _is_document(transcript):
+            sheet = self._writer.sheet(transcript)
+            if self._document is None:
+                self._document = _open(self._pikepdf, transcript.source)
+            page = _find_page(self._document, transcript, sheet)
+            _add_text(self._pikepdf, self._document, page, sheet, _wrap(page, sheet))
+            return
+        content = self._writer.render_bytes(transcript)
+        with named_failures(self._folder):
+            part = self._folder / f"{len(self._parts)}.pdf"
+            part.write_bytes(content)
+        self._parts.append(str(part))
+
+    def save(self, target: Path) -> None:
+        """Write the file, whole or not at all."""
+        with new_file(target) as partial:
+            if self._document is not None:
+                with partial.open("wb") as file:
+                    self._document.save(file, deterministic_id=True)
+            else:  # a few files at a time are open, and no more than a picture is in memory
+                whole = self._folder / "whole.pdf"
+                self._pikepdf.Job(["qpdf", "--empty", "--deterministic-id", "--pages", *self._parts, "--", str(whole)]).run()
+                shutil.copyfile(whole, partial)
+
+    def close(self) -> None:
+        """Remove what was kept on disk."""
+        if self._document is not None:
+            self._document.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _pikepdf() -> ModuleType:
@@ -77,7 +127,7 @@ def _pikepdf() -> ModuleType:
         import fontTools.fontBuilder  # noqa: F401
         import pikepdf
     except ImportError:
-        raise ConfigError("pdf: needs pikepdf and fontTools; pip install 'recognizer[pages]'") from None
+        raise ConfigError(f"pdf: {MISSING}") from None
     return pikepdf
 
 
@@ -87,25 +137,50 @@ def _save(document: Any) -> bytes:
     return content.getvalue()
 
 
-def _take_page(pikepdf: ModuleType, document: Any, transcript: Transcript, sheet: Sheet) -> tuple[Any, tuple[float, ...]]:
-    """The page of a PDF document, and the matrix from pixels as the page is seen to its space."""
+def _is_document(transcript: Transcript) -> bool:
+    return Path(transcript.source).suffix.lower() == ".pdf"
+
+
+def _open(pikepdf: ModuleType, source: str) -> Any:
     try:
-        with pikepdf.Pdf.open(transcript.source) as given:
-            document.pages.append(given.pages[sheet.number - 1])
-    except (OSError, IndexError, pikepdf.PdfError) as error:
-        raise InputError(f"{transcript.source}: page {sheet.number} cannot be read: {error}") from None
-    page = document.pages[0]
+        return pikepdf.Pdf.open(source)
+    except (OSError, pikepdf.PdfError) as error:
+        raise InputError(f"{source}: the PDF document cannot be read: {error}") from None
+
+
+def _find_page(document: Any, transcript: Transcript, sheet: Sheet) -> Any:
+    try:
+        return document.pages[sheet.number - 1]
+    except IndexError:
+        raise InputError(f"{transcript.source}: the PDF document has no page {sheet.number}") from None
+
+
+def _wrap(page: Any, sheet: Sheet) -> tuple[float, ...]:
+    """Close off what a page of a PDF document does to its space; returns the matrix from pixels as the page is seen to that space."""
     left, bottom, right, top = (float(value) for value in page.cropbox)
-    turn = int(page.get("/Rotate", 0)) % 360
+    turn = int(_find_value(page.obj, "/Rotate") or 0) % 360
     across, down = (top - bottom, right - left) if turn in (90, 270) else (right - left, top - bottom)
     x, y = across / sheet.width, down / sheet.height
     matrices = {  # what one pixel to the right and one upwards from the lower edge are, and where the lower left corner is
         0: (x, 0.0, 0.0, y, left, bottom), 90: (0.0, x, -y, 0.0, right, bottom),
         180: (-x, 0.0, 0.0, -y, right, top), 270: (0.0, -x, y, 0.0, left, top),
     }  # fmt: skip
+    if "/Resources" not in page.obj and (shared := _find_value(page.obj, "/Resources")) is not None:
+        page.obj["/Resources"] = shared  # own ones would hide those of its groups
     page.contents_add(b"q", prepend=True)
     page.contents_add(b"Q")
-    return page, matrices.get(turn, matrices[0])
+    return matrices.get(turn, matrices[0])
+
+
+def _find_value(node: Any, key: str) -> Any:
+    """What a page says, or else the groups that it is in; None where nothing does."""
+    for _ in range(100):  # groups that hold each other are a fault
+        if key in node:
+            return node[key]
+        if "/Parent" not in node:
+            break
+        node = node["/Parent"]
+    return None
 
 
 def _draw_page(pikepdf: ModuleType, document: Any, transcript: Transcript, sheet: Sheet) -> tuple[Any, tuple[float, ...]]:
@@ -121,12 +196,13 @@ def _embed(pikepdf: ModuleType, document: Any, transcript: Transcript) -> Any:
     """The picture as an object of the document: a JPEG file as it is, another without loss."""
     path = _picture_of(transcript)
     load_image(path, transcript.page)  # says what is wrong with it
-    with Image.open(path) as opened:
+    with Path(path).open("rb") as file, Image.open(file, formats=FORMATS) as opened:  # given a name, Pillow garbles some TIFF that lie on their side
         if transcript.page is not None:
             opened.seek(transcript.page - 1)
-        upright = opened.getexif().get(0x0112, 1) == 1
-        is_jpeg = opened.format == "JPEG" and upright and opened.mode in ("L", "RGB")
-        picture = opened if is_jpeg else ImageOps.exif_transpose(opened)
+        opened.load()  # turns TIFF upright and forgets the turn, unless it was asked for before
+        turn = UPRIGHT.get(opened.getexif().get(EXIF_ORIENTATION, 1))
+        is_jpeg = opened.format == "JPEG" and turn is None and opened.mode in ("L", "RGB")
+        picture = opened if turn is None else opened.transpose(turn)
         if not is_jpeg and picture.mode not in ("L", "RGB"):
             picture = Image.fromarray(load_image(path, transcript.page)) if picture.mode[0] in "1IFL" else _on_white(picture)
         content = Path(path).read_bytes() if is_jpeg else picture.tobytes()

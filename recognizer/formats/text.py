@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from recognizer.formats.base import Writer, entry_text
+from recognizer.formats.collect import TextCollector
 from recognizer.types import Transcript
 
 
@@ -14,6 +17,10 @@ class Txt(Writer):
     def render(self, transcript: Transcript) -> str:
         """The text."""
         return transcript.text
+
+    def collect(self, folder: Path) -> TextCollector:
+        """The pages of a source with a form feed between them."""
+        return TextCollector(self, folder, "\f")
 
 
 class Tsv(Writer):

@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from recognizer.errors import InputError
 from recognizer.utils.limits import advice, limits
+from recognizer.utils.memory import release_free_memory
 from recognizer.utils.reading import BoundedFile
 
 IMAGE_SUFFIXES: frozenset[str] = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"})
@@ -55,8 +56,15 @@ def load_image(path: str | os.PathLike[str], page: int | None = None) -> np.ndar
     Raises:
         InputError: the file is missing, empty, not an image, cut short, holds several pages, or more than ``MAX_PIXELS``.
     """
-    with _open(path, page) as image, _one_large if image.width * image.height > LARGE_PIXELS else nullcontext():
-        return _read_upright(image)
+    with _open(path, page) as image:
+        if image.width * image.height <= LARGE_PIXELS:
+            return _read_upright(image)
+        with _one_large:
+            release_free_memory()  # what an earlier large picture took
+            gray = _read_upright(image)
+            image.close()  # its colors, which take four times as much as the gray
+            release_free_memory()
+            return gray
 
 
 def gray_picture(image: Image.Image, name: str) -> np.ndarray:

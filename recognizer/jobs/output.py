@@ -10,11 +10,14 @@ from typing import Protocol, TextIO
 
 from recognizer.errors import InputError, OutputError
 from recognizer.formats.base import Writer, save_text
+from recognizer.formats.collect import Collector
+from recognizer.formats.layout import LayoutWriter
 from recognizer.formats.timed import Ctm
+from recognizer.jobs.find import STATE
 from recognizer.jobs.job import Job
 from recognizer.jobs.names import fit_name
 from recognizer.types import Transcript
-from recognizer.utils.files import write_bytes
+from recognizer.utils.files import open_folder, write_bytes
 
 _HOPELESS = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO})  # what the next file would meet, too
 
@@ -27,6 +30,13 @@ class Output(Protocol):
 
         Raises:
             InputError: it lacks what a format needs, or cannot be written.
+        """
+
+    def finish(self, job: Job) -> list[str]:
+        """Write what holds all transcripts of a job that was written; returns as :meth:`write`.
+
+        Raises:
+            OutputError: it cannot be written.
         """
 
 
@@ -45,10 +55,27 @@ class Printer:
         """Print one transcript in all formats."""
         for writer in writers:
             prefix = f"{job.source}{_part(transcript)}\t" if writer.suffix == ".txt" and (self.several or _part(transcript)) else ""
+            if isinstance(writer, LayoutWriter) and writer.fills(transcript):
+                self._print_bytes(writer.render_bytes(transcript))
+                continue
             if prefix and transcript.height is not None:  # a page, whose lines stand below its name
                 prefix = f"==> {prefix.strip()} <==\n"
             print(f"{prefix}{_render(writer, job, transcript)}", flush=True, file=self._stream or sys.stdout)
         return []
+
+    def finish(self, job: Job) -> list[str]:
+        """Nothing is kept."""
+        return []
+
+    def _print_bytes(self, content: bytes) -> None:
+        """Print a file as it is, in its encoding, where the stream takes bytes."""
+        stream = self._stream or sys.stdout
+        stream.flush()
+        if hasattr(stream, "buffer"):
+            stream.buffer.write(content)
+        else:
+            stream.write(content.decode("utf-8", "replace"))
+        stream.flush()
 
 
 class ResultFolder:
@@ -62,32 +89,75 @@ class ResultFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.notes: list[str] = []
+        self._whole: dict[str, Collector] = {}  # by name of the file
 
     def write(self, job: Job, transcript: Transcript, writers: Sequence[Writer]) -> list[str]:
-        """Write one transcript in all formats; each file appears whole or not at all."""
-        return [self._write(job, transcript, writer) for writer in writers]
+        """Write one transcript in all formats; each file appears whole or not at all.
+
+        Pages of a source go into one file in formats that can hold several, which :meth:`finish` writes.
+        """
+        return [name for writer in writers for name in self._write(job, transcript, writer)]
+
+    def finish(self, job: Job) -> list[str]:
+        """Write the files that hold all pages of a job."""
+        try:
+            for name, collector in self._whole.items():
+                collector.save(self._place(name))
+            return list(self._whole)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Remove what was kept of pages."""
+        for collector in self._whole.values():
+            collector.close()
+        self._whole.clear()
 
     def exist(self, names: Iterable[str]) -> bool:
         """Whether there are files of these names."""
         return all((self.folder / name).is_file() for name in names)
 
-    def _write(self, job: Job, transcript: Transcript, writer: Writer) -> str:
+    def _write(self, job: Job, transcript: Transcript, writer: Writer) -> list[str]:
+        if transcript.page is not None:
+            whole = self._name(job, writer.suffix)
+            collector = self._whole.get(whole) or writer.collect(open_folder(self.folder / STATE))
+            if collector is not None:
+                self._add(whole, collector, transcript)
+                return []
+        name = self._name(job, _part(transcript) + writer.suffix)
+        if isinstance(writer, Ctm):
+            save_text(_render(writer, job, transcript), self._place(name))
+        else:
+            content = writer.render_bytes(transcript)
+            write_bytes(self._place(name), content)
+        return [name]
+
+    def _add(self, name: str, collector: Collector, transcript: Transcript) -> None:
+        """Put a page into a file that holds all; without any page there is no file."""
+        try:
+            collector.add(transcript)
+            self._whole[name] = collector
+        finally:
+            if name not in self._whole:
+                collector.close()
+
+    def _name(self, job: Job, ending: str) -> str:
         place = PurePosixPath(job.output)
-        wanted = place.name + _part(transcript) + writer.suffix
+        wanted = place.name + ending
         name = fit_name(wanted)
-        if name != wanted:
-            self.notes.append(f"{job.source}: its name is too long for that of a result, which is {place.with_name(name)}")
-        path = self.folder / place.with_name(name)
-        content = None if isinstance(writer, Ctm) else writer.render_bytes(transcript)
+        note = f"{job.source}: its name is too long for that of a result, which is {place.with_name(name)}"
+        if name != wanted and note not in self.notes:
+            self.notes.append(note)
+        return place.with_name(name).as_posix()
+
+    def _place(self, name: str) -> Path:
+        """Where a file lies, in a folder that is there."""
+        path = self.folder / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{path.parent}: cannot be made: {error.strerror or error}") from error
-        if content is None:
-            save_text(_render(writer, job, transcript), path)
-        else:
-            write_bytes(path, content)
-        return place.with_name(name).as_posix()
+        return path
 
 
 def is_hopeless(error: InputError) -> bool:

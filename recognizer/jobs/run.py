@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from recognizer.config import Modality
 from recognizer.errors import InputError, OutputError
-from recognizer.formats.base import choose_writers
+from recognizer.formats.base import Writer, choose_writers
+from recognizer.formats.pdf import PARTS
 from recognizer.inference.inputs import SUFFIXES
 from recognizer.inference.recognizer import Recognizer
 from recognizer.jobs.find import STATE
@@ -91,10 +93,7 @@ class Run:
         for result in recognize(recognizer, self._pending(modality, jobs), self.settings.n_best, times, self.settings.channel, self.report.begin,
                                 self.settings.pages, self.report.segment):
             try:
-                if result.transcript.error is not None:
-                    raise InputError(result.transcript.error)
-                files += self.output.write(result.job, result.transcript, writers)
-                check_lines(result.transcript)
+                files += self._write(result, writers)
                 if result.last and failed is not result.job:
                     self._finish(modality, result, files)
                 self._spent[modality] = before + time.perf_counter() - started
@@ -109,6 +108,19 @@ class Run:
                 files = []
                 self._contents.pop(result.job.output, None)
             self._tell_notes()
+
+    def _write(self, result: Result, writers: Sequence[Writer]) -> list[str]:
+        """Write a transcript, and with the last one of a job what holds all of them, whichever of them failed."""
+        files: list[str] = []
+        try:
+            if result.transcript.error is not None:
+                raise InputError(result.transcript.error)
+            files += self.output.write(result.job, result.transcript, writers)
+            check_lines(result.transcript)
+        finally:
+            if result.last:
+                files += self.output.finish(result.job)
+        return files
 
     def _finish(self, modality: Modality, result: Result, files: list[str]) -> None:
         content = self._contents.get(result.job.output)
@@ -157,4 +169,10 @@ def open_results(name: str | Path) -> Iterator[ResultFolder]:
     state = open_folder(folder / STATE)
     advice = "is writing its results there; wait until it ends, or name another folder"
     with locked(state / "lock", f"{folder}: another run, process %s, {advice}"):
-        yield ResultFolder(folder)
+        for left in state.glob(f"{PARTS}*"):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        output = ResultFolder(folder)
+        try:
+            yield output
+        finally:
+            output.close()

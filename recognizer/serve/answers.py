@@ -16,7 +16,7 @@ from recognizer.types import Token, Transcript, Word
 AUDIO_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 PICTURE_FORMATS = ("json", "text", "verbose_json", "alto", "page", "hocr", "tsv")
 MEDIA_TYPES = {"text": "text/plain", "srt": "application/x-subrip", "vtt": "text/vtt", "tsv": "text/tab-separated-values",
-               "alto": "application/xml", "page": "application/xml", "hocr": "text/html"}  # fmt: skip
+               "alto": "application/xml", "page": "application/xml", "hocr": "text/html", "pdf": "application/pdf"}  # fmt: skip
 SEGMENT_PAUSE, SEGMENT_SECONDS = 0.6, 30.0  # a silence this long ends a segment; no segment lasts longer
 UNKNOWN_LANGUAGE = "und"  # ISO 639: undetermined
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,8 +25,8 @@ def formats() -> dict[str, str | None]:
     return {**{name: writer.modality for name, writer in find_writers().items()}, MANIFEST: None}
 
 
-def render_entry(desk: Desk, entry: Entry, format: str) -> tuple[str, str]:
-    """One item in a format: the name of its file, and the text.
+def render_entry(desk: Desk, entry: Entry, format: str) -> tuple[str, bytes]:
+    """One item in a format: the name of its file, and what it holds.
 
     Raises:
         ApiError: no such format, the item has not been read, or the format cannot describe it (422).
@@ -39,11 +40,11 @@ def render_entry(desk: Desk, entry: Entry, format: str) -> tuple[str, str]:
     if transcript.error is not None:
         raise ApiError(422, f"{entry.source.name}: {transcript.error}")
     try:
-        text = writer.render(replace(transcript, source=str(entry.source.path)))
+        content = writer.render_bytes(replace(transcript, source=str(entry.source.path)))
     except RecognizerError as error:
         raise ApiError(422, str(error).replace(str(entry.source.path), entry.source.name)) from None
-    text = text.replace(str(entry.source.path), entry.source.name)  # the receiver has no such folder
-    return Path(entry.source.name).stem + writer.suffix, text + "\n"
+    content = content.replace(os.fsencode(entry.source.path), os.fsencode(entry.source.name))  # the receiver has no such folder
+    return Path(entry.source.name).stem + writer.suffix, content
 
 
 def write_archive(desk: Desk, entries: Sequence[Entry], format: str, target: IO[bytes]) -> None:

@@ -120,7 +120,8 @@ class Library:
             known = self._entries.get(id)
             correction = known.correction if known is not None else (corrections or {}).get(id)
             source = Source(id, f"{entry.source.name} {line.id}", picture, "line", entry.source.group)
-            part = Entry(source, "line", text=line.text, confidence=line.confidence, error=line.error, page=reading.id, **common)
+            sure = confidence(Transcript(id, words=line.words)) or line.confidence  # as of other items: the mean of the words
+            part = Entry(source, "line", text=line.text, confidence=sure, error=line.error, page=reading.id, **common)
             part = replace(part, correction=correction, time=part.time if correction is None else max(part.time, correction.time))
             self._put(self._taught(part))
 

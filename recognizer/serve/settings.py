@@ -9,6 +9,7 @@ from pathlib import Path
 from recognizer.errors import ConfigError
 
 MIN_TOKEN = 8  # characters
+MAX_PORT = 65_535
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class ServeSettings:
     def __post_init__(self) -> None:
         if self.token is not None and len(self.token) < MIN_TOKEN:
             raise ConfigError(f"--token: has {len(self.token)} characters; take {MIN_TOKEN} or more")
+        if self.port > MAX_PORT:
+            raise ConfigError(f"--port {self.port}: ports go up to {MAX_PORT}")
         if self.token is None and not is_loopback(self.host):
             raise ConfigError(f"--host {self.host}: others can reach this address; protect it with --token TOKEN, or leave --host out")
 

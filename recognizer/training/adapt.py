@@ -77,7 +77,8 @@ def adapt(
 ) -> AdaptResult:
     """Adapt a recognizer to corrected items and write the new one to ``output``; the given one is not touched.
 
-    A tenth of the items is held back, or each of fewer than 60 once; the rates are of items that were not learnt. Weights that are not
+    A tenth of the items is held back (whole speakers or writers where there are 20), or each of fewer than 60 once; the rates are of items
+    that were not learnt. Weights that are not
     better beyond chance are not kept. SIGINT ends with the best so far, SIGTERM without a bundle; either can be gone on from.
 
     Args:

@@ -136,10 +136,9 @@ def check_output(folder: Path, bundle: Bundle, force: bool) -> None:
 
 
 def first_bundle(bundle: Bundle) -> tuple[Bundle, str]:
-    """The bundle that an adapted one started from, and a line that says so; the bundle itself, and nothing, where it was not adapted.
+    """The bundle that an adapted one started from, and a line that says so.
 
-    Raises:
-        BundleError: that bundle cannot be found any more, or is another one now.
+    It is the bundle itself where that was not adapted (then the line is empty), or where the other cannot be found any more, or was changed.
     """
     origin = Origin.load(bundle.folder)
     if origin is None:
@@ -150,8 +149,7 @@ def first_bundle(bundle: Bundle) -> tuple[Bundle, str]:
             first, _ = first_bundle(load_bundle(place))
             note = f"{bundle.folder} was adapted from {origin.name}, from which this begins anew (--continue goes on from {bundle.folder} itself)"
             return first, note
-    advice = "name the bundle that it started from, or go on from this one with --continue"
-    raise BundleError(f"{bundle.folder}: was adapted from {origin.name}, which is not at {origin.path} any more; {advice}")
+    return bundle, f"{bundle.folder} was adapted from {origin.name}, not to be found as it was; this goes on from {bundle.folder} itself"
 
 
 def partner_of(bundle: Bundle) -> Bundle | None:

@@ -244,3 +244,28 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
         audio_seconds(path)
     with pytest.raises(InputError, match="device"):
         load_audio("/dev/zero", RATE)
+
+
+@pytest.mark.parametrize("suffix", list(KINDS))
+def test_a_recording_without_samples_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(encode(*KINDS[suffix], np.empty(0, dtype=np.float32)))
+    with pytest.raises(InputError, match=r"a\.\w+: (the file is empty|the recording has no samples|not audio that can be read)"):
+        load_audio(path, RATE)
+
+
+def test_the_header_of_flac_alone_is_refused(tmp_path: Path) -> None:
+    data = encode("FLAC", "PCM_16")
+    (tmp_path / "a.flac").write_bytes(b"fLaC\x80" + data[5:42])  # its only block of metadata, and no frame
+    with pytest.raises(InputError, match=r"a\.flac: "):
+        load_audio(tmp_path / "a.flac", RATE)
+
+
+@pytest.mark.parametrize("kept", [2, 6, 10, 40])
+@pytest.mark.filterwarnings("ignore::recognizer.errors.RecognizerWarning")
+def test_an_mp3_cut_within_its_length_tag_is_refused(tmp_path: Path, kept: int) -> None:
+    data = encode("MP3", "MPEG_LAYER_III")
+    (tmp_path / "a.mp3").write_bytes(data[: max(data.find(b"Xing"), data.find(b"Info")) + kept])
+    for read in (lambda path: load_audio(path, RATE), audio_seconds):
+        with pytest.raises(InputError, match=r"a\.mp3: (no samples|not audio|the recording)"):
+            read(tmp_path / "a.mp3")

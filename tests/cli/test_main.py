@@ -53,8 +53,8 @@ def test_threads_are_bounded(cli, words: list[str]) -> None:
 
 
 def test_all_commands_are_there() -> None:
-    assert COMMANDS == ("adapt", "align", "audit", "average", "compare", "completion", "convert", "evaluate", "info", "inspect", "lm", "models",
-        "prepare", "serve", "train", "transcribe", "tune")  # fmt: skip
+    assert COMMANDS == ("adapt", "align", "audit", "average", "compare", "completion", "convert", "evaluate", "export-manifest", "info", "inspect",
+        "lm", "models", "prepare", "serve", "train", "transcribe", "tune")  # fmt: skip
     assert all(summary and not summary.startswith("`") for summary in find_commands().values())
 
 
@@ -97,7 +97,7 @@ def test_no_command_shows_help(cli) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["transcrbe"], ["transcribe"], ["transcribe", "a.wav", "-m", "x", "--quite"], ["evaluate", "a"],
+    [["transcribe"], ["transcribe", "a.wav", "-m", "x", "--quite"], ["evaluate", "a"],
         ["evaluate", "a", "b", "--precision", "half"], ["evaluate", "a", "b", "--threads", "-1"],
         ["inspect", "a", "--threads", "1025"], ["train", "--config"]],
 )  # fmt: skip
@@ -194,3 +194,9 @@ def test_a_reader_that_has_gone_is_no_error(speech_run, tones) -> None:
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120)
     os.close(writing)
     assert done.returncode == 0 and done.stderr == ""
+
+
+def test_a_misspelt_command_names_the_nearest(cli) -> None:
+    outcome = cli("transcrib", "a.wav")
+    assert outcome.code == 2 and outcome.out == [] and len(outcome.err) == 1
+    assert outcome.err[0].startswith("recognizer: there is no command 'transcrib'; did you mean 'transcribe'? (adapt, ")

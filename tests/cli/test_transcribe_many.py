@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ def test_resume_leaves_out_what_is_done_with_the_same_content_and_settings(cli, 
 def test_a_run_that_was_killed_goes_on(cli, speech_run, tones, tmp_path) -> None:
     source, out, bundle = tmp_path / "in", tmp_path / "out", speech_run / "bundle"
     source.mkdir()
-    for number in range(300):
+    for number in range(150):
         shutil.copy(tones.items()[number % 24].source, source / f"{number:03d}.wav")
     ledger = out / ".recognizer" / "done.jsonl"
     with subprocess.Popen(command(source, bundle, "-o", out, "-q")) as process:
@@ -137,11 +138,11 @@ def test_a_run_that_was_killed_goes_on(cli, speech_run, tones, tmp_path) -> None
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     before = ledger.read_bytes().count(b"\n")
-    assert 20 < before < 300
+    assert 20 < before < 150
     outcome = cli("transcribe", source, "-m", bundle, "-o", out, "--resume", "--json-log")
     again = [event["source"] for event in events(outcome) if event["event"] == "done"]
-    assert outcome.code == 0 and len(again) == len(set(again)) == 300 - before  # nothing twice, nothing missed
-    assert len(results(out)) == 300 and events(outcome)[-1]["skipped"] == before
+    assert outcome.code == 0 and len(again) == len(set(again)) == 150 - before  # nothing twice, nothing missed
+    assert len(results(out)) == 150 and events(outcome)[-1]["skipped"] == before
     assert all(results(out)[f"{number:03d}.wav.txt"] == tones.items()[number].text + "\n" for number in range(24))
 
 
@@ -167,9 +168,10 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(cli, speech_run, folder
 
 def test_two_runs_on_one_folder(cli, speech_run, folder, tmp_path) -> None:
     out = tmp_path / "out"
-    hold = "import sys, time; from recognizer.jobs.run import open_results\n" \
-        "with open_results(sys.argv[1]): print('locked', flush=True); time.sleep(60)"  # fmt: skip
-    with subprocess.Popen([sys.executable, "-c", hold, str(out)], stdout=subprocess.PIPE, text=True) as process:
+    hold = "import sys, time, pathlib; from recognizer.utils.lock import locked\n" \
+        "with locked(pathlib.Path(sys.argv[1]), '%s'): print('locked', flush=True); time.sleep(60)"  # fmt: skip
+    (out / ".recognizer").mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", hold, str(out / ".recognizer" / "lock")], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "locked\n"
         outcome = cli("transcribe", folder, "-m", speech_run / "bundle", "-q", "-o", out)
         advice = "is writing its results there; wait until it ends, or name another folder"
@@ -242,22 +244,23 @@ def test_one_stream_of_ctm_has_distinct_names(cli, speech_run, folder) -> None:
     assert {line.split()[0] for line in outcome.out} == {"a.wav", "b.wav", "c", "s_a.wav", "s_b.wav", "e", "z\\udcff"}
 
 
-def test_a_folder_is_watched_until_it_is_interrupted(speech_run, folder, tones, tmp_path) -> None:
-    out = tmp_path / "out"
-    words = [sys.executable, "-m", "recognizer", "transcribe", "--watch", str(folder), "-m", str(speech_run / "bundle"), "-o", str(out), "-q"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as process:
-        def wait_for(count: int) -> None:
-            until = time.monotonic() + 120
-            while time.monotonic() < until and len(results(out)) < count:
-                time.sleep(0.1)
+def test_a_folder_is_watched_until_it_is_interrupted(cli, speech_run, folder, tones, tmp_path, monkeypatch) -> None:
+    from recognizer.jobs import watch
 
-        wait_for(6)
-        shutil.copy(tones.items()[7].source, folder / "s" / "late.wav")
-        wait_for(7)
-        process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and told == "recognizer: interrupted; 7 done and kept, the same command with --resume goes on\n"
-    assert results(out)["s/late.wav.txt"] == tones.items()[7].text + "\n"
+    out = tmp_path / "out"
+    looks: list[int] = []  # how many results there were at each
+
+    def wait(_seconds: float) -> None:
+        looks.append(len(results(out)))
+        if looks[-1] == 6 and 6 not in looks[:-1]:
+            shutil.copy(tones.items()[7].source, folder / "s" / "late.wav")
+        if looks[-1] == 7 or len(looks) > 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch, "watch", partial(watch.watch, wait=wait))
+    outcome = cli("transcribe", "--watch", folder, "-m", speech_run / "bundle", "-o", out, "-q")
+    assert outcome == (130, [], ["recognizer: interrupted; 7 done and kept, the same command with --resume goes on"])
+    assert results(out)["s/late.wav.txt"] == tones.items()[7].text + "\n" and looks == [0, 6, 6, 7]
 
 
 def test_help_names_the_exit_codes(cli) -> None:

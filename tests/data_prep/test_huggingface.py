@@ -65,6 +65,15 @@ def test_splits_arrays_and_pictures(tmp_path, read) -> None:
     assert np.allclose(soundfile.read(item.source)[0], [0.0, 0.5] * 400, atol=1e-4)
 
 
+def test_ids_that_occur_again(tmp_path, read) -> None:
+    rows = [{"audio": {"bytes": encoded(form), "path": None}, "text": "a", "id": 7} for form in ("WAV", "FLAC")]
+    datasets.DatasetDict({name: save(tmp_path / name, rows) for name in ("train", "test")}).save_to_disk(str(tmp_path / "both"))
+    reading = read("huggingface", tmp_path / "both")
+    assert [(i.id, i.source.name) for i in reading.items] == [("7", "7.wav"), ("test-7", "test-7.wav")]
+    assert [line.partition(", ")[2] for line in reading.dropped] == [
+        "train: row 2: the id '7' was there before", "test: row 2: the id 'test-7' was there before"]
+
+
 def test_json_lines_beside_their_recordings(tmp_path, read, write, sound) -> None:
     lines = [{"file": f"{name}.wav", "text": name, "speaker_id": 12, "id": name} for name in ("a", "b", "none", "")]
     for name in ("train", "test"):
@@ -99,6 +108,9 @@ def test_which_columns_must_be_known(tmp_path, read, write) -> None:
 def test_what_cannot_be_read(tmp_path, read, write, monkeypatch) -> None:
     with pytest.raises(InputError, match=r"broken\.parquet: not a data set that can be read|broken\.parquet.*cannot be read"):
         read("huggingface", write(tmp_path / "broken.parquet", "no parquet"))
+
+    with pytest.raises(InputError, match=r"^name: no such file or folder \(a data set on the Hub is called OWNER/NAME\)$"):
+        prepare("huggingface", "name", tmp_path / "out")
 
     def refuse(*words, **options):
         raise ConnectionError(f"Couldn't reach {words[0]!r} on the Hub")

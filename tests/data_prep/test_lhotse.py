@@ -74,16 +74,18 @@ def test_a_folder_of_recordings_and_supervisions(tmp_path, read) -> None:
 def test_each_bad_line_is_named(tmp_path, read) -> None:
     of = recording(tmp_path / "a.wav")
     other = {"type": "command", "channels": [0], "source": "sph2pipe a.sph"}
-    bad = ["{", "[]", *map(json.dumps, (
+    bad = ["{", "[]", json.dumps(cut(of, supervision("n", 0.5, 0.5))), json.dumps(cut(of, supervision("n", 0.2, 0.5))), *map(json.dumps, (
         cut(of), {"type": "MixedCut", "tracks": []}, cut(of, supervision("t", text=" ")), cut(of, supervision("u", duration=3)),
         cut(of, supervision("v", duration="1")), cut({**of, "sources": [other]}, supervision("w")), cut({**of, "transforms": [1]}, supervision("x")),
         cut({**of, "sources": [{"type": "file", "channels": [0], "source": "none.wav"}]}, supervision("y")), cut(of, supervision("z", channel=4))))]
     (tmp_path / "cuts.jsonl").write_text("\n".join(bad))
     reading = read("lhotse", tmp_path / "cuts.jsonl")
-    reasons = ["not JSON", "JSON object", "no supervisions", "MixedCut", "is empty", "has 1.00 s", "the duration is '1'", "comes from a 'command'",
+    reasons = ["not JSON", "JSON object", "the id 'n' was there before", "no supervisions", "MixedCut",
+               "is empty", "has 1.00 s", "the duration is '1'", "comes from a 'command'",
                "altered by transforms", "no such recording: 'none.wav'", "0 sources for the channels [4]"]
-    assert reading.items == []
-    for number, (line, reason) in enumerate(zip(reading.dropped, reasons, strict=True), start=1):
+    (item,) = reading.items
+    assert np.allclose(soundfile.read(item.source)[0], np.arange(4000, 8000) / 1e5, atol=1e-4)  # not those of the second of its id
+    for number, line, reason in zip((1, 2, *range(4, 14)), reading.dropped, reasons, strict=True):
         assert line.startswith(f"{tmp_path / 'cuts.jsonl'}:{number}: ") and reason in line
     with pytest.raises(InputError, match="no file of cuts or supervisions"):
         read("lhotse", tmp_path / "..")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -201,3 +203,33 @@ def test_strips_make_no_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_samples_without_end_or_value_become_black_and_white(tmp_path: Path) -> None:
     Image.fromarray(np.array([[np.nan, -np.inf, np.inf]], dtype=np.float32)).save(tmp_path / "a.tif")
     assert load_image(tmp_path / "a.tif").tolist() == [[128, 0, 255]]
+
+
+@pytest.mark.parametrize(("chunk", "size", "read"), [
+    (b"IHDR", 2**32 - 1, False), (b"IHDR", 5, False), (b"IDAT", 0, False), (b"IDAT", 2**32 - 1, True), (b"IEND", 2**31 - 1, True),
+])  # fmt: skip
+def test_a_png_chunk_whose_length_lies_costs_no_memory(tmp_path: Path, gray: np.ndarray, chunk: bytes, size: int, read: bool) -> None:
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    place = data.index(chunk) - 4
+    data[place : place + 4] = struct.pack(">I", size)
+    (tmp_path / "a.png").write_bytes(data)
+    tracemalloc.start()
+    if read:  # the pixels are all there, whatever the length says
+        assert np.array_equal(load_image(tmp_path / "a.png"), gray)
+    else:
+        with pytest.raises(InputError, match=r"a\.png: the image cannot be read"):
+            load_image(tmp_path / "a.png")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+def test_a_large_picture_in_color_is_read_and_its_memory_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gray: np.ndarray) -> None:
+    given_back: list[bool] = []
+    monkeypatch.setattr(io, "LARGE_PIXELS", gray.size - 1)
+    monkeypatch.setattr(io, "release_free_memory", lambda: given_back.append(True))
+    for name in ("a.png", "a.tif", "a.bmp"):
+        Image.fromarray(gray).convert("RGB").save(tmp_path / name)
+        assert np.array_equal(load_image(tmp_path / name), gray)
+    assert len(given_back) == 6  # before and after each

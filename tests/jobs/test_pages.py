@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from recognizer.cli.main import main
+from recognizer.errors import InputError
 from recognizer.jobs.job import plan_jobs
 from recognizer.jobs.pages import PageChoice, is_page
 from recognizer.pages.segmenter import PageLine
@@ -83,10 +88,96 @@ def test_each_page_of_a_document_has_its_results(cli, folder, line_run, tmp_path
     page.save(folder / "c.tif", save_all=True, append_images=[page])
     outcome = cli("transcribe", "-m", line_run / "bundle", folder / "c.tif", "-o", tmp_path / "out", "-q")
     assert outcome.code == 0 and outcome.err == []
-    assert sorted(path.name for path in (tmp_path / "out").glob("*.txt")) == ["c.tif.0001.txt", "c.tif.0002.txt"]
-    assert (tmp_path / "out" / "c.tif.0002.txt").read_text().splitlines() == TEXTS
+    assert files_in(tmp_path / "out") == ["c.tif.txt"]
+    assert [text.splitlines() for text in (tmp_path / "out" / "c.tif.txt").read_text().split("\f")] == [TEXTS, TEXTS]
     printed = cli("transcribe", "-m", line_run / "bundle", folder / "c.tif", "-q")
     assert printed.out == [f"==> {folder / 'c.tif'}.0001 <==", *TEXTS, f"==> {folder / 'c.tif'}.0002 <==", *TEXTS]
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
+def test_pages_of_a_document_make_one_file_where_the_format_takes_them(cli, folder, line_run, tmp_path) -> None:
+    page, out = Image.open(folder / "b.png"), tmp_path / "out"
+    page.save(folder / "c.tif", save_all=True, append_images=[page, page])
+    words = ("transcribe", "-m", line_run / "bundle", folder / "c.tif", folder / "b.png", "-o", out, "-f", "txt,jsonl,json,alto", "--json-log")
+    outcome = cli(*words)
+    done = {event["source"]: event["files"] for event in map(json.loads, outcome.err) if event["event"] == "done"}
+    numbered = [f"c.tif.{number:04d}.{suffix}" for number in (1, 2, 3) for suffix in ("json", "alto.xml")]
+    assert done == {str(folder / "c.tif"): [*numbered, "c.tif.txt", "c.tif.jsonl"], str(folder / "b.png"): [
+        "b.png.txt", "b.png.jsonl", "b.png.json", "b.png.alto.xml"]}  # fmt: skip
+    assert files_in(out) == sorted(name for names in done.values() for name in names)
+    assert [json.loads(line)["page"] for line in (out / "c.tif.jsonl").read_text().splitlines()] == [1, 2, 3]
+    assert [path.name for path in (out / ".recognizer").iterdir()] == ["done.jsonl"]
+    before = {name: (out / name).read_bytes() for name in files_in(out)}
+    again = [json.loads(line)["event"] for line in cli(*words, "--resume").err]
+    assert again.count("skipped") == 2 and "started" not in again
+    assert cli(*words).code == 0 and {name: (out / name).read_bytes() for name in files_in(out)} == before
+
+
+def test_a_page_that_fails_leaves_its_place_empty(cli, folder, line_run, tmp_path, monkeypatch) -> None:
+    from recognizer.inference.pages import PageReader
+
+    read = PageReader._read_lines
+
+    def fail(reader, name, *rest):
+        if name.endswith("page 2"):
+            raise InputError(f"{name}: is torn")
+        return read(reader, name, *rest)
+
+    monkeypatch.setattr(PageReader, "_read_lines", fail)
+    page = Image.open(folder / "b.png")
+    page.save(folder / "c.tif", save_all=True, append_images=[page, page])
+    outcome = cli("transcribe", "-m", line_run / "bundle", folder / "c.tif", "-o", tmp_path / "out", "-f", "txt,jsonl", "-q")
+    assert (outcome.code, outcome.err) == (1, [f"recognizer: {folder / 'c.tif'}: page 2: is torn"])
+    assert [text.splitlines() for text in (tmp_path / "out" / "c.tif.txt").read_text().split("\f")] == [TEXTS, [], TEXTS]
+    assert [json.loads(line)["page"] for line in (tmp_path / "out" / "c.tif.jsonl").read_text().splitlines()] == [1, 3]
+    page.save(folder / "c.tif", save_all=True, append_images=[page])
+    last = cli("transcribe", "-m", line_run / "bundle", folder / "c.tif", "-o", tmp_path / "last", "-q")
+    assert last.code == 1 and (tmp_path / "last" / "c.tif.txt").read_text().splitlines() == TEXTS
+
+
+def test_pages_of_a_document_make_one_pdf(cli, folder, line_run, tmp_path) -> None:
+    pytest.importorskip("pikepdf", reason="writes PDF documents")
+    pdfium = pytest.importorskip("pypdfium2", reason="reads PDF documents")
+    page = Image.open(folder / "b.png")
+    page.save(folder / "c.tif", save_all=True, append_images=[page])
+    page.save(folder / "d.pdf", save_all=True, append_images=[page], resolution=300)
+    files = (folder / "c.tif", folder / "d.pdf", folder / "a.png")
+    outcome = cli("transcribe", "-m", line_run / "bundle", *files, "-o", tmp_path / "out", "-f", "all", "-q")
+    assert (outcome.code, outcome.err) == (0, [])
+    for name, text in (("c.tif", TEXTS), ("d.pdf", TEXTS), ("a.png", ["dcba"])):
+        document = pdfium.PdfDocument(tmp_path / "out" / f"{name}.pdf")
+        found = [p.get_textpage().get_text_range().split("\r\n") for p in document]
+        assert found == [text] * (1 if name == "a.png" else 2)
+    assert (tmp_path / "out" / "d.pdf.0002.tsv").read_text().count("\n") == 1 + len(TEXTS)
+
+
+def test_without_the_packages_of_pdf_all_other_formats_are_written(cli, folder, line_run, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("recognizer.formats.pdf.find_spec", lambda name: None)
+    outcome = cli("transcribe", "-m", line_run / "bundle", folder / "a.png", "-o", tmp_path / "out", "-f", "all", "-q")
+    note = "recognizer: note: -f all: pdf is left out: it needs pikepdf and fontTools; pip install 'recognizer[pages]'"
+    assert (outcome.code, outcome.err) == (0, [note])
+    assert {"a.png.txt", "a.png.hocr", "a.png.page.xml"} < set(files_in(tmp_path / "out")) and "a.png.pdf" not in files_in(tmp_path / "out")
+    named = cli("transcribe", "-m", line_run / "bundle", folder / "a.png", "-o", tmp_path / "out", "-f", "pdf", "-q")
+    assert (named.code, named.err) == (2, ["recognizer: --format: pdf needs pikepdf and fontTools; pip install 'recognizer[pages]'"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_layout_is_given_back_with_its_text(folder, line_run, tmp_path, encoding: str) -> None:
+    given = describe(("", corners(0)), ("known", corners(1)))
+    (folder / "b.xml").write_bytes(given.encode(encoding))
+    close = "/></TextLine>"
+    place = given.index(close) + 2
+    filled = f"{given[:place]}<TextEquiv><Unicode>{TEXTS[0]}</Unicode></TextEquiv>{given[place:]}".encode(encoding)
+    written = TextIOWrapper(BytesIO(), "ascii")
+    with redirect_stdout(written):
+        assert main(["transcribe", "-m", str(line_run / "bundle"), str(folder / "b.xml"), "-q", "-f", "page"]) == 0
+    assert written.buffer.getvalue() == filled
+    with redirect_stdout(StringIO()):
+        assert main(["transcribe", "-m", str(line_run / "bundle"), str(folder / "b.xml"), "-q", "-f", "page", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "b.xml.page.xml").read_bytes() == filled
 
 
 def test_layouts_keep_their_texts_unless_told(cli, folder, line_run) -> None:

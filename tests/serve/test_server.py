@@ -18,14 +18,15 @@ import pytest
 from recognizer.cli.main import parse
 from recognizer.cli.serve import read_settings
 from recognizer.errors import ConfigError
-from recognizer.serve.batcher import Batcher, Job, Options
-from recognizer.serve.settings import Limits
+from recognizer.serve.batcher import Batcher, Job
+from recognizer.serve.settings import Limits, ServeSettings
 from recognizer.types import Transcript
 
 
 def test_options_become_settings() -> None:
     words = ["serve", "letters", "--host", "0.0.0.0", "--port", "9", "--token", "long-enough", "-m", "a", "-m", "b", "--allow-host", "x.org",
-             "--wyoming", "10300", "--max-bytes", "5", "--max-seconds", "6", "--max-pixels", "7", "--queue", "8", "--timeout", "9", "--batch", "1"]  # fmt: skip
+             "--wyoming", "10300",
+             "--max-bytes", "5", "--max-seconds", "6", "--max-pixels", "7", "--queue", "8", "--timeout", "9", "--batch", "1"]  # fmt: skip
     settings = read_settings(parse(words))
     assert (settings.project, settings.host, settings.port, settings.token) == (Path("letters"), "0.0.0.0", 9, "long-enough")
     assert (settings.models, settings.hosts, settings.wyoming) == (("a", "b"), ("x.org",), "10300")
@@ -52,8 +53,8 @@ def test_an_address_that_is_taken() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigError, match="cannot listen there"):
         bind("127.0.0.1", other.getsockname()[1])
-    with pytest.raises(ConfigError, match="cannot listen there"):
-        bind("127.0.0.1", 99_999)
+    with pytest.raises(ConfigError, match="up to 65535"):
+        ServeSettings(port=99_999)
 
 
 def test_log_lines_are_json() -> None:
@@ -137,7 +138,6 @@ def test_a_full_queue_is_answered_with_the_time_to_come_again(start: Callable[..
         found.service.quick = Batcher(read, window=0.0, queue=1)
         late = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", wav("abcd"))})
         assert late.status_code == 504 and "0.5 s" in late.json()["error"]["message"]
-        found.service.quick.submit(Job("a", Options("audio")))
         busy = client.post("/v1/audio/transcriptions", files={"file": ("a.wav", wav("abcd"))})
         assert busy.status_code == 429 and int(busy.headers["retry-after"]) >= 1 and busy.json()["error"]["type"] == "rate_limit_error"
         go_on.set()

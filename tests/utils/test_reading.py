@@ -85,6 +85,8 @@ def bomb(levels: int = 12, times: int = 9) -> str:
         (f"a: 1\nb: {'9' * 5000}\n", r"^c\.yaml:2: .*a number of more than 300 digits"),
         (f"a: 1\nb: 1{':59' * 5000}\n", r"^c\.yaml:2: .*a number of more than 300 digits"),
         ("a: 1\nb: 2001-99-99\n", r"^c\.yaml:2: .*month must be in 1\.\.12"),
+        ("a: 1\nb: 2\na: 3\n", r"^c\.yaml:3: .*the key 'a' stands twice in one mapping"),
+        ("a: {b: 1, c: 2,\n  b: 1}\n", r"^c\.yaml:2: .*the key 'b' stands twice in one mapping"),
         ('a: 1\nb: "\\ud800"\n', r"^c\.yaml:2: .*half of a surrogate pair"),
         ("a: 1\nb: \x00\n", r"^c\.yaml:2: .*'\\x00' is not allowed"),
         ("a: !!python/object/apply:os.system ['true']\n", r"^c\.yaml:1: .*could not determine a constructor"),
@@ -95,6 +97,10 @@ def test_yaml_that_cannot_be_used(text, message) -> None:
     with pytest.raises(InputError, match=message):
         parse_yaml(text, "c.yaml")
     assert time.process_time() - begin < 2
+
+
+def test_keys_that_differ_or_lie_in_other_mappings_are_not_twice_there() -> None:
+    assert parse_yaml("a: {b: 1}\nb: {b: 2}\n1: x\n'1': y\n", "c.yaml") == {"a": {"b": 1}, "b": {"b": 2}, 1: "x", "1": "y"}
 
 
 def test_ordinary_yaml_with_aliases() -> None:

@@ -57,6 +57,7 @@ export function dialog(title, ...children) {
   box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
   document.body.append(box);
   box.showModal();
+  box.querySelector("[autofocus], form select, form input, .main:not(:disabled)")?.focus();
   return box;
 }
 

@@ -93,6 +93,7 @@ async function saved(id, text, further = true) {
 }
 
 function sent(item) {
+  gone = false;
   list.update(item);
   if (view.item?.id === item.id && !view.changed) {
     view.item.can_undo = true;
@@ -106,8 +107,7 @@ function refused(id, text, error) {
 }
 
 function tellOutbox(waiting, failure) {
-  if (failure && failure.status) gone = failure.message;
-  else if (!failure && gone !== true) gone = false;
+  if (failure) gone = failure.status ? failure.message : true;
   tellOffline(waiting);
 }
 
@@ -191,4 +191,5 @@ await list.load();
 outbox.flush();
 const first = decodeURIComponent(location.hash.slice(1));
 if (first) await show(first);
+else if (list.items.length && matchMedia("(min-width: 761px)").matches) await show(list.items[0].id);
 document.documentElement.dataset.ready = "true";

@@ -5,7 +5,7 @@ import { $, clock, color, h, notice } from "./dom.js";
 import { grade } from "./words.js";
 
 const LABELS = 28, WAVE = 112, SPIKES = 96; // heights in pixels
-const LEAST_PER_SECOND = 150, MOST_SECONDS = 12; // of a recording that is longer, so much is in view at first
+const LEAST_PER_SECOND = 150; // pixels of a recording, before it is zoomed
 const PEAKS_A_SECOND = 100, MOST_PEAKS = 20_000;
 
 export class Strip {
@@ -144,8 +144,7 @@ export class Strip {
       this.picture.style.width = `${wide * this.scale}px`;
       this.picture.style.height = `${height}px`;
     } else {
-      const fit = room / this.length;
-      this.scale = Math.max(this.length > MOST_SECONDS ? LEAST_PER_SECOND : fit, fit / 4) * this.factor;
+      this.scale = Math.max(room / this.length, LEAST_PER_SECOND) * this.factor;
     }
     this.height = height;
     this.inner.style.width = `${Math.max(1, this.length * this.scale)}px`;
@@ -216,15 +215,15 @@ export class Strip {
     if (!this.spikes) return;
     const { step, offset, spikes, blank } = this.spikes;
     const at = (frame) => (offset + (frame + 0.5) * step) * this.scale - from;
-    context.strokeStyle = color("faint");
-    context.setLineDash([2, 3]);
+    context.strokeStyle = color("edge");
+    context.globalAlpha = 0.45;
     context.beginPath();
     blank.forEach((probability, frame) => {
       const x = at(frame);
       if (x > -50 && x < width + 50) context.lineTo(x, base - probability * tall);
     });
     context.stroke();
-    context.setLineDash([]);
+    context.globalAlpha = 1;
     context.textAlign = "center";
     context.font = "13px system-ui, sans-serif";
     for (const [frame, symbol, probability] of spikes) {

@@ -178,7 +178,7 @@ async def attack(server: Server, count: int, seed: int) -> dict[str, Any]:
             statuses[str(answer.status_code)] += 1
             kinds[kind] += 1
             message = answer.json().get("error", {}).get("message", "") if answer.status_code != 200 else ""
-            if not 400 <= answer.status_code < 500 or not message or "\n" in message or tempfile.gettempdir() in message or "Error" in message:
+            if not 400 <= answer.status_code < 500 or not message or "\n" in message or tempfile.gettempdir() in message or "Traceback" in message:
                 wrong.append(f"{kind}: {answer.status_code}: {answer.text[:300]}")
 
     async with httpx.AsyncClient(base_url=server.url, timeout=300) as client:

@@ -40,6 +40,7 @@ _MARGIN = 0.05  # seconds decoded on either side of a span, so that the resampli
 _MAX_SAMPLE = 8.0  # a float file beyond this holds integers, not samples in [-1, 1]
 _SILENT_CHANNEL = 0.01  # share of the loudest channel's energy, -20 dB, below which the others are left out
 _CANCELLING = 0.5  # share of the energy that unrelated channels have when mixed, below which they cancel each other
+_SAME_LOUDNESS = 0.01  # share of the energy by which rounding may set equal channels apart: the left one is read, not the inverted copy
 _UNRELATED = 0.1  # correlation of two channels below which they are said to hold different sounds
 
 
@@ -292,7 +293,7 @@ def choose_channel(blocks: Iterable[np.ndarray], channel: Channel, path: str | P
     if size == 0 or len(sums) < 2:
         return None
     energy = np.maximum(0.0, squares / size - np.square(sums / size))  # of each channel, without its offset
-    loudest = int(energy.argmax())
+    loudest = int(np.argmax(energy >= (1 - _SAME_LOUDNESS) * energy.max()))  # the first of those that rounding alone may set apart
     others = np.delete(energy, loudest)
     unrelated = energy.sum() / len(energy) ** 2  # the energy of the average if the channels had nothing in common
     average = max(0.0, mixed[1] / size - (mixed[0] / size) ** 2)

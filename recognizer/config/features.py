@@ -8,6 +8,8 @@ from typing import Literal
 from recognizer.config.schema import require, require_shares
 
 Modality = Literal["audio", "line", "strokes"]
+MAX_SAMPLE_RATE = 768_000  # Hz, four times what studios use; settings of unknown origin must not take all memory
+MAX_WINDOW_MS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class AudioFeatures:
 
     def __post_init__(self) -> None:
         require(self.sample_rate >= 1000, "sample_rate", f"{self.sample_rate} Hz is too low")
-        require(self.window_ms > 0, "window_ms", "must be positive")
+        require(self.sample_rate <= MAX_SAMPLE_RATE, "sample_rate", f"{self.sample_rate} Hz is more than {MAX_SAMPLE_RATE}")
+        require(0 < self.window_ms <= MAX_WINDOW_MS, "window_ms", f"must be positive and at most {MAX_WINDOW_MS:g}")
         require(0 < self.hop_ms <= self.window_ms, "hop_ms", "must be positive and no longer than window_ms")
         require(2 <= self.num_mel_bins <= 512, "num_mel_bins", "must lie between 2 and 512")
         require(self.coefficients >= 1, "coefficients", "must be positive")

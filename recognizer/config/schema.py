@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -31,7 +32,7 @@ def from_dict(cls: type[T], values: Any, where: str = "") -> T:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where or 'settings'}: expected a group of keys, found {values!r}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(typing.cast(type, cls))
     for key in values:
         if key not in fields:
             path = _join(where, str(key))
@@ -100,6 +101,11 @@ def require_shares(settings: object, keys: str) -> None:
 def require_not_negative(settings: object, keys: str) -> None:
     """Require finite numbers of 0 or more."""
     require_each(settings, keys, lambda value: 0 <= value < float("inf"), "cannot be negative or infinite")
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _join(where: str, name: str) -> str:

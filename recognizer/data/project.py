@@ -48,6 +48,7 @@ from recognizer.types import Transcript
 from recognizer.utils.files import PARTIAL, open_folder
 
 HISTORY = "history.json"
+DETAILS = ("tokens", "units", "alternatives")  # of a reading, which lists do without
 MAX_EARLIER = 50  # versions of a correction that can be taken back
 
 _NAMED = re.compile(rf"(.*)\.([0-9a-f]{{{ID_LENGTH}}})")  # the stem of a file that has its id in its name
@@ -163,13 +164,20 @@ class Project:
         sync_folder(folder)
         return Source(source_id, safe, target, modality, "/".join(folders) or None), True
 
-    def reading(self, source_id: str) -> Reading | None:
-        """What was recognized in a source; None if nothing yet, or if the file is damaged: then it is to be read again."""
+    def reading(self, source_id: str, brief: bool = False) -> Reading | None:
+        """What was recognized in a source; None if nothing yet, or if the file is damaged: then it is to be read again.
+
+        Args:
+            source_id: of the source.
+            brief: leave tokens, units and alternatives out, which takes much less time.
+        """
         path = self._path("transcripts", source_id)
         if not path.is_file():
             return None
         try:
             record = load_record(path)
+            if brief and isinstance(record.get("transcript"), dict):
+                record["transcript"] = {key: value for key, value in record["transcript"].items() if key not in DETAILS}
             return Reading(source_id, str(record["model"]), str(record["time"]), from_dict(Transcript, record["transcript"]))
         except (InputError, ConfigError, KeyError) as error:
             warnings.warn(f"{path}: is damaged and left out ({error})", RecognizerWarning, stacklevel=2)

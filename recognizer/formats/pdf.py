@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from functools import cache
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,6 +26,7 @@ from recognizer.utils.files import named_failures, new_file
 DPI = 300  # of the page, as pages of PDF documents are drawn
 MISSING = "needs pikepdf and fontTools; pip install 'recognizer[pages]'"
 PARTS = "pages-"  # beginning of the names of folders that pages are kept in
+_EPOCH = 2_082_844_800  # 1970, as fonts count seconds
 _ADVANCE = 0.5  # width of each character of the font, in parts of its height
 
 
@@ -187,7 +189,7 @@ def _draw_page(pikepdf: ModuleType, document: Any, transcript: Transcript, sheet
     """A page that is filled by its picture."""
     scale = 72 / DPI
     page = document.add_blank_page(page_size=(max(3.0, sheet.width * scale), max(3.0, sheet.height * scale)))
-    name = page.add_resource(_embed(pikepdf, document, transcript), pikepdf.Name.XObject)
+    name = page.add_resource(_embed(pikepdf, document, transcript), pikepdf.Name.XObject, pikepdf.Name.Picture)
     page.contents_add(f"q {sheet.width * scale:.4f} 0 0 {sheet.height * scale:.4f} 0 0 cm {name} Do Q".encode())
     return page, (scale, 0.0, 0.0, scale, 0.0, 0.0)
 
@@ -250,7 +252,9 @@ def _add_text(pikepdf: ModuleType, document: Any, page: Any, sheet: Sheet, matri
                 parts.append(f"{font} {size} Tf {stretch:.3f} Tz 1 0 0 1 {left} {sheet.height - bottom} Tm <{shown}> Tj")
     if not codes:
         return
-    name = str(page.add_resource(_font(pikepdf, document, codes), pikepdf.Name.Font))
+    taken = (page.obj.get("/Resources") or {}).get("/Font") or {}
+    free = next(name for number in count(1) if (name := f"/Found{number}") not in taken)  # pikepdf's own names differ at each run
+    name = str(page.add_resource(_font(pikepdf, document, codes), pikepdf.Name.Font, pikepdf.Name(free)))
     parts.append("ET Q")
     page.contents_add("\n".join(part.replace(font, name, 1) if part.startswith(font) else part for part in parts).encode())
 
@@ -301,6 +305,8 @@ def _boxes() -> bytes:
     box = pen.glyph()
 
     builder = FontBuilder(1000, isTTF=True)
+    builder.updateHead(created=_EPOCH, modified=_EPOCH)
+    builder.font.recalcTimestamp = False  # the same document whenever it is made
     builder.setupGlyphOrder([".notdef", "any"])
     builder.setupCharacterMap({32: "any"})
     builder.setupGlyf({".notdef": box, "any": box})

@@ -89,7 +89,7 @@ class Library:
             self._entries.clear()
             for source in self.project.sources():
                 self._put(self._blank(source, corrections.get(source.id)))
-                reading = self.project.reading(source.id)
+                reading = self.project.reading(source.id, brief=True)
                 if reading is not None:
                     self._fill(reading, corrections)
 

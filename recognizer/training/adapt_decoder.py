@@ -30,6 +30,7 @@ Metric = Literal["CER", "WER", "UER"]
 STEPS: dict[str, tuple[float, ...]] = {  # of each setting, in turn; what is tried is added to what stands
     "combine_weight": (-0.15, 0.15), "lm_weight": (-0.2, 0.2), "char_lm_weight": (-0.2, 0.2), "token_score": (-0.5, 0.5), "word_score": (-0.5, 0.5),
 }  # fmt: skip
+FEWEST_GROUPS = 10  # below which an interval over groups is too uncertain to decide by
 FEWEST_TEXTS = 8  # for a model of their own
 LARGEST_WEIGHT = 0.5  # of the corrected texts in a language model: hundreds of words say less than they seem to
 
@@ -80,10 +81,15 @@ def _count(metric: Metric, reference: str, hypothesis: str) -> tuple[int, int]:
 
 
 def compare_errors(before: Errors, after: Errors) -> tuple[float, float]:
-    """The 95 % interval of the difference of two rates, after minus before, of the items that both have; infinite where there is none."""
+    """The 95 % interval of the difference of two rates, after minus before, of the items that both have; infinite where there is none.
+
+    Whole groups are resampled where there are ten or more, else items: three pages among the draws say nothing of further ones.
+    """
     names = [name for name in before.rows if name in after.rows]
     differences = [after.rows[name][0] - before.rows[name][0] for name in names]
-    found = bootstrap(differences, [before.rows[name][1] for name in names], [before.rows[name][2] for name in names])
+    groups = [before.rows[name][2] for name in names]
+    by_group = len(set(groups) - {None}) >= FEWEST_GROUPS
+    found = bootstrap(differences, [before.rows[name][1] for name in names], groups if by_group else [None] * len(names))
     if found.low is None or found.high is None:
         return float("-inf"), float("inf")
     return found.low, found.high

@@ -266,6 +266,5 @@ def test_the_header_of_flac_alone_is_refused(tmp_path: Path) -> None:
 def test_an_mp3_cut_within_its_length_tag_is_refused(tmp_path: Path, kept: int) -> None:
     data = encode("MP3", "MPEG_LAYER_III")
     (tmp_path / "a.mp3").write_bytes(data[: max(data.find(b"Xing"), data.find(b"Info")) + kept])
-    for read in (lambda path: load_audio(path, RATE), audio_seconds):
-        with pytest.raises(InputError, match=r"a\.mp3: (no samples|not audio|the recording)"):
-            read(tmp_path / "a.mp3")
+    with pytest.raises(InputError, match=r"a\.mp3: (no samples|not audio|the recording)"):
+        load_audio(tmp_path / "a.mp3", RATE)

@@ -202,7 +202,8 @@ def test_ordinary_stereo_is_averaged_and_each_channel_can_be_had(tmp_path: Path,
 @pytest.mark.filterwarnings("ignore::recognizer.errors.RecognizerWarning")
 def test_channels_that_cancel_or_are_silent_are_not_averaged(tmp_path: Path) -> None:
     wave = sine(16_000)
-    cases = [(0.9 * wave, -wave, "cancel each other.*right", wave), (0 * wave, wave, "only one.*right", wave),
+    cases = [(0.9 * wave, -wave, "cancel each other.*right", wave), (wave, -1.001 * wave, "cancel each other.*left", wave),
+        (0 * wave, wave, "only one.*right", wave),
         (wave, 0.05 + 0 * wave, "only one.*left", wave),
         (wave, sine(16_000, 1000.0), "different sounds", (wave + sine(16_000, 1000.0)) / 2)]
     for left, right, word, expected in cases:

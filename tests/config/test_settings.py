@@ -34,8 +34,8 @@ from recognizer.errors import ConfigError
 SMALL, NAN, INFINITE = 1e-9, float("nan"), float("inf")
 Limit = tuple[type, str, list[Any], list[Any]]  # class, keys, values that are refused, values at the limit that are taken
 LIMITS: list[Limit] = [
-    (AudioFeatures, "sample_rate", [999, 0, -16000], [1000, 48000]),
-    (AudioFeatures, "window_ms", [0.0, -1.0], [10.0]),
+    (AudioFeatures, "sample_rate", [999, 0, -16000, 768_001], [1000, 48000, 768_000]),
+    (AudioFeatures, "window_ms", [0.0, -1.0, 1000.1, INFINITE], [10.0, 1000.0]),
     (AudioFeatures, "hop_ms", [0.0, -1.0, 25.1], [25.0, 0.1]),
     (AudioFeatures, "num_mel_bins", [1, 513, -3], [2, 512]),
     (AudioFeatures, "coefficients", [0, -1], [1]),

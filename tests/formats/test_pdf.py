@@ -12,7 +12,7 @@ from PIL import Image
 
 from recognizer.errors import ConfigError, InputError, RecognizerWarning
 from recognizer.formats.base import choose_writers
-from recognizer.formats.pdf import Pdf
+from recognizer.formats.pdf import Pdf, _boxes
 from recognizer.types import Line, Transcript, Word
 
 pytest.importorskip("pikepdf", reason="writes PDF documents")
@@ -231,6 +231,17 @@ def test_what_is_missing_is_told_before_anything_is_read(monkeypatch) -> None:
         choose_writers("txt,pdf", "line")
     with pytest.warns(RecognizerWarning, match="-f all: pdf is left out"):
         assert "pdf" not in [writer.name for writer in choose_writers("all", "line")]
+
+
+def test_the_same_document_whenever_it_is_made(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "p.png"
+    Image.new("L", (600, 300), 255).save(path)
+    made = []
+    for seconds in (0, 10**9):
+        _boxes.cache_clear()
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", str(seconds))  # what the font is dated with
+        made.append(Pdf().render_bytes(page(path, TEXTS)))
+    assert made[0] == made[1]
 
 
 def test_it_is_no_text() -> None:

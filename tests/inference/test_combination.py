@@ -83,7 +83,9 @@ def test_windows_and_other_inputs_change_nothing(bundles, models, tones, speak, 
     monkeypatch.setattr("recognizer.audio.stream.CONTEXT_SECONDS", 0.51)
     (cut,) = both.emissions([path])
     assert not np.array_equal(whole.combined_log_probs, cut.combined_log_probs)  # cut into windows indeed
-    np.testing.assert_allclose(whole.combined_log_probs, cut.combined_log_probs, atol=0.05)
+    away = slice(len(whole.log_probs) - 14)  # from the end of the speech, behind which the networks do not run
+    np.testing.assert_allclose(whole.combined_log_probs[away], cut.combined_log_probs[away], atol=0.05)
+    assert both.text(both.decode(whole.combined_log_probs)) == both.text(both.decode(cut.combined_log_probs)) != ""
 
 
 def test_a_long_recording_is_decoded_in_segments_with_times_and_confidence(bundles, models, speak, tmp_path) -> None:

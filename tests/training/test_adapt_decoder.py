@@ -29,6 +29,13 @@ def test_a_steady_gain_is_beyond_chance_and_a_mixed_one_is_not() -> None:
     assert compare_errors(errors((5, 10)), errors((1, 10))) == (-math.inf, math.inf)  # one item says nothing
 
 
+def test_a_few_groups_are_not_resampled_whole() -> None:
+    before = Errors("CER", {f"i{n}": (5, 10, f"page{n % 2}") for n in range(12)})
+    after = Errors("CER", {f"i{n}": (1 if n % 2 else 5, 10, f"page{n % 2}") for n in range(12)})
+    low, high = compare_errors(before, after)
+    assert low < high < 0  # of two pages the one alone would have been drawn a quarter of the time
+
+
 def test_language_models_learn_the_corrected_texts(tmp_path) -> None:
     old = tmp_path / "lm.ngram"
     save_ngram(estimate_ngram(["the cat sat", "the dog sat"] * 10, 2), old)

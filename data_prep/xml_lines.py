@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def read_lines(
         source: an XML file or a folder that is searched for them.
         options: those of :func:`add_line_arguments` and what every reader gets.
         parsers: by the local name of the root element, what makes a page of it and raises ValueError for what it cannot
-            understand; files with another root are noted and left alone.
+            understand; files with another root are noted and left alone, with their lines where they describe a picture that is read.
         least_splits: how many different splits there must be; a single folder called "test" may mean anything.
     """
     files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix.lower() == ".xml" and path.is_file())
@@ -117,11 +117,14 @@ def _find_pictures(
     """The descriptions of each picture, the winning one first."""
     finder = PictureFinder(base)
     pictures: dict[Any, list[_Description]] = {}
+    foreign: list[tuple[Path, list[str]]] = []  # files with another root, and what there is to say of each
     for file in files:
         lines = 1
         try:
-            page = load_layout(file, parsers, options.note)
+            notes: list[str] = []
+            page = load_layout(file, parsers, notes.append)
             if page is None:
+                foreign.append((file, notes))
                 continue
             lines = max(1, len(page.lines))
             picture = finder.find(file, page.image)
@@ -135,7 +138,24 @@ def _find_pictures(
         except InputError as error:
             error.items = lines
             options.drop(error)
+    for file, notes in foreign:
+        twin = _describe_twin(file, finder, pictures.keys())
+        for note in notes if twin is None else [twin]:
+            options.note(note)
     return [sorted(descriptions, key=lambda description: description.rank) for descriptions in pictures.values()]
+
+
+def _describe_twin(file: Path, finder: PictureFinder, read: Collection[Any]) -> str | None:
+    """What to say of a page in a format that is not asked for whose picture is among those ``read``; None if it is none."""
+    try:
+        page = load_layout(file)
+        picture = None if page is None else finder.find(file, page.image)
+        if page is None or picture is None or finder.identity(picture) not in read:
+            return None
+    except InputError:
+        return None
+    count = len(page.lines)
+    return f"{file}: another reading of the picture {picture.name}, in {page.format.upper()}; {count} lines are left out (prepare htr_united reads both)"
 
 
 def _cut_page(

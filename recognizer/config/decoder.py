@@ -8,6 +8,7 @@ from typing import Literal
 
 from recognizer.config.schema import require, require_each, require_not_negative, require_shares
 
+MAX_BEAM = 100_000  # prefixes: some hundred megabytes; more than some thousand change no text
 DECODER_FILES = ("lm", "char_lm", "lexicon", "combine_lexicon")  # settings of DecoderConfig that name files
 
 
@@ -69,6 +70,7 @@ class DecoderConfig:
 
     def __post_init__(self) -> None:
         require_each(self, "beam_size beam_size_token token_threshold beam_threshold", lambda value: value > 0, "must be positive")
+        require(self.beam_size <= MAX_BEAM, "beam_size", f"must be at most {MAX_BEAM:,}")
         require(0 < self.blank_skip <= 1, "blank_skip", "must lie in (0, 1]")
         require_not_negative(self, "lm_weight char_lm_weight")
         require_each(self, "unk_score word_score token_score", lambda score: abs(score) < float("inf"), "must be a finite number")

@@ -68,7 +68,7 @@ def prepare_line(gray: np.ndarray, config: LineFeatures, name: str = "picture") 
     ink = normalize_contrast(orient_polarity(smooth_noise(gray), config.polarity), config.contrast)
     inner, left = crop_margins(ink)
     if rows := describe_rows(inner):
-        raise InputError(f"{name}: not one line: {rows}; cut the page into lines (recognizer prepare alto or page)")
+        raise InputError(f"{name}: not one line: {rows}; transcribe reads it as a page with --page, prepare page or alto cuts it by its XML")
     if config.crop:
         ink = inner
         offset += left

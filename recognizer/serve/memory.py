@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import sys
+
+from recognizer.utils.memory import release_free_memory
 
 
 def release_memory() -> None:
@@ -14,8 +14,4 @@ def release_memory() -> None:
     would hold what its largest request took.
     """
     gc.collect()
-    if sys.platform == "linux":
-        try:
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        except (OSError, AttributeError):  # another C library
-            return
+    release_free_memory()

@@ -34,6 +34,7 @@ def test_decoders_change_and_a_model_or_lexicon_asks_for_a_beam(tmp_path: Path, 
     for wrong, message in (
         ("decoder.beam=3", r"^decoder\.beam: no such key; did you mean 'decoder\.beam_size'"), ("decoder=beem", "did you mean 'beam'"),
         ("decoder.width=3", r"^decoder\.width: is called decoder\.beam_size now"), ("decoder.beam_size=0", r"^decoder\.beam_size: must be positive"),
+        ("decoder.beam_size=2147483648", r"^decoder\.beam_size: must be at most 100,000$"),
     ):  # fmt: skip
         with pytest.raises(ConfigError, match=message):
             override_decoder(base, [wrong])

@@ -161,3 +161,16 @@ def test_folders_of_a_corpus_that_are_splits_are_kept(read, write, scan):
     assert [i.meta.get("split") for i in reading.items] == ["train"] * 3 + [None] * 3 + ["test"] * 3
     assert any("kept as the splits test, train" in note for note in reading.notes)
     assert [i.meta.get("split") for i in read("page", root / "test").items] == [None] * 3
+
+
+@pytest.mark.parametrize(("corpus", "other", "format"), [("page", "alto", "ALTO"), ("alto", "page", "PAGE")])
+def test_the_lines_of_a_picture_in_the_other_format_are_counted(read, write, scan, corpus, other, format):
+    root = scan("0001.png").parent
+    write(root / "page" / "0001.xml", page(TEXTS))
+    write(root / "alto" / "0001.xml", alto(TEXTS))
+    write(root / other / "0002.xml", {"page": page, "alto": alto}[other](TEXTS[:2], name="0002.png", boxes=BOXES[:2]))  # of no picture that is read
+    reading = read(corpus, root)
+    assert [i.text for i in reading.items] == TEXTS and reading.dropped == []
+    assert reading.notes[0] == f"{root / other / '0001.xml'}: another reading of the picture 0001.png, in {format}; " \
+                               "3 lines are left out (prepare htr_united reads both)"
+    assert len(reading.notes) == 2 and "0002.xml: left alone, its root element is <" in reading.notes[1]

@@ -12,7 +12,7 @@ from typing import Any
 from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.bundle.registry import find_bundle
 from recognizer.data.manifest import Item, load_manifest
-from recognizer.errors import TrainingError
+from recognizer.errors import Interrupted, RecognizerError, TrainingError
 from recognizer.inference.recognizer import Recognizer
 from recognizer.training.adapt_bundle import Adapted, Lesson, check_output, decoder_files, describe_origin, first_bundle, put_in_place, write_adapted
 from recognizer.training.adapt_decoder import count_errors
@@ -20,7 +20,7 @@ from recognizer.training.adapt_items import describe_left_out, read_items
 from recognizer.training.adapt_run import Run, Settings, Verdict
 from recognizer.training.adapt_session import AdaptProgress, Session
 from recognizer.training.adapt_unlabelled import find_unlabelled
-from recognizer.training.checkpoint import lock_run
+from recognizer.training.checkpoint import CHECKPOINT, lock_run
 from recognizer.utils.device import prepare_host
 from recognizer.utils.progress import Progress
 
@@ -162,7 +162,12 @@ def _working_folder(output: Path, resume: bool) -> Iterator[Path]:
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name != "lock":
                     path.unlink(missing_ok=True)
-        yield work
+        try:
+            yield work
+        except RecognizerError as error:
+            if not isinstance(error, Interrupted) and not any(work.rglob(CHECKPOINT)):  # there is nothing to go on with
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 def _write(parent: Bundle, verdict: Verdict, output: Path, work: Path) -> Path:

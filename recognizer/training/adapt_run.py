@@ -134,10 +134,13 @@ class Run:
         for number, fold in enumerate(self.folds):
             if self.session.stopped:
                 break
+            if done and not self.session.training_left:
+                self.note(f"the time ended after {number} of {len(self.folds)} folds; the rates are of what these held back")
+                break
             done.append(self._open(self._learn_fold(number, fold)))
             self.session.check()
         if not done:
-            raise Interrupted("stopped by SIGINT before anything was learnt; no bundle was written")
+            raise Interrupted(f"stopped by SIGINT before anything was learnt; no bundle was written; {self.session.advice}")
         parts = held[: len(done)]
         self.session.report("scoring", 1 - DECODING)
         after = _count_all(done, parts, metric)
@@ -154,7 +157,7 @@ class Run:
             files, lines = learn_texts(self.decoder, self.files, frame_texts(done[0], learnt), self.work / "texts")
             for line in lines:
                 self.note(line)
-        self.session.finished = len(done) == len(self.folds) and not self.session.stopped
+        self.session.finished = not self.session.stopped
         scored = tuple(item for part in parts for item in part)
         return Verdict(before, after, interval, interval[1] < 0, tuple(self.parents), adapted, decoder, files, tuple(learnt), scored)
 

@@ -36,11 +36,11 @@ class Session:
         advice: how to go on with an interrupted run.
 
     Attributes:
-        finished: whether everything planned was done.
+        finished: whether everything planned was done, or as much as the time allowed.
     """
 
     def __init__(self, minutes: float, progress: Progress, on_progress: Callable[[AdaptProgress], None] | None = None, advice: str = "") -> None:
-        self.limit, self.progress, self._on_progress, self._advice = 60 * minutes, progress, on_progress, advice
+        self.limit, self.progress, self._on_progress, self.advice = 60 * minutes, progress, on_progress, advice
         self.started = time.monotonic()
         self.finished = False
         self._pending: list[int] = []
@@ -91,7 +91,7 @@ class Session:
     def check(self) -> None:
         """Raises Interrupted where a signal came that ends everything."""
         if signal.SIGTERM in self._pending:
-            raise Interrupted(f"stopped by SIGTERM; no bundle was written; {self._advice}")
+            raise Interrupted(f"stopped by SIGTERM; no bundle was written; {self.advice}")
 
     def report(self, stage: str, fraction: float) -> None:
         """Say how far it is; the fraction never falls."""

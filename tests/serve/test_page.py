@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 import time
 import zipfile
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("playwright", reason="the page is driven by Playwright: pip install playwright")
-from playwright.sync_api import Browser, Error, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Route, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's package of that name
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="the page needs Chromium: apt install chromium")
@@ -41,15 +42,16 @@ go = Path(sys.argv[1])
 while not go.exists(): time.sleep(0.02)
 if go.read_text() == "fail": sys.exit("recognizer: these corrections are too few")
 shutil.copytree(bundle, output)
-items = sum(1 for _ in open(manifest, encoding="utf-8"))
-say(event="result", bundle=output, before=0.142, after=0.068, interval=[-0.1, -0.05], metric="CER", items=items, held_back=40, minutes=0.5, gained=True)
+found = {"items": sum(1 for _ in open(manifest, encoding="utf-8")), "held_back": 40, "minutes": 0.5, "gained": True}
+say(event="result", bundle=output, before=0.142, after=0.068, interval=[-0.1, -0.05], metric="CER", **found)
 """
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        fake = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--mute-audio"]
+        cut = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # no other machine is reached
+        fake = [cut, "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--mute-audio"]
         with playwright.chromium.launch(executable_path=str(CHROMIUM), args=fake) as found:
             yield found
 
@@ -67,29 +69,25 @@ def visit(browser: Browser, desk: Any) -> Iterator[Callable[..., Page]]:
     faults: list[str] = []
     contexts = []
 
-    def watch(route: Route) -> None:
-        asked.append(route.request.url)
-        if route.request.url.startswith(desk.url):
-            route.fallback()
-        else:
-            route.abort()
-
     def begin(path: str = "", **options: Any) -> Page:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         contexts.append(context)
         context.set_default_timeout(10_000)
+        context.faults = faults  # type: ignore[attr-defined]
         context.add_init_script(EAR)
-        context.route("**/*", watch)
+        context.on("request", lambda request: asked.append(request.url))
         page = context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None)
-        page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()) if dialog.type != "beforeunload" else dialog.accept())
+        page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
         page.goto(desk.url + "/" + path)
         page.wait_for_selector("html[data-ready]")
         return page
 
     yield begin
     for context in contexts:
+        for page in context.pages:
+            page.unroute_all(behavior="ignoreErrors")
         context.close()
     assert faults == [] and asked
     assert [url for url in asked if not url.startswith((desk.url, f"blob:{desk.url}", "data:"))] == []
@@ -121,6 +119,14 @@ def _correction(desk: Any, id: str, text: str) -> None:
             time.sleep(0.02)
 
 
+def _until(page: Page, expression: str) -> None:
+    """Wait until something holds in the page; Playwright's own way to wait for that is forbidden by the page's security policy."""
+    end = time.monotonic() + 10
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, (expression, page.evaluate("document.activeElement.outerHTML.slice(0, 300)"))
+        time.sleep(0.02)
+
+
 def _rewrite(page: Page, address: str, change: Callable[[Any], None]) -> None:
     """Change what the service answers at an address."""
 
@@ -148,7 +154,7 @@ def test_files_are_added_read_and_shown(visit: Callable[..., Page], png: Callabl
     assert page.locator("#strip img").evaluate("img => [img.naturalWidth, img.naturalHeight]") == [56, 20]
     page.locator(".row", has_text="one.wav").click()
     expect(page.locator(".mark")).to_have_text(["abcd"])
-    page.wait_for_function("""() => {
+    _until(page, """() => {
         const canvas = document.querySelector('canvas.wave');
         return canvas && new Set(new Uint32Array(canvas.getContext('2d').getImageData(0, 20, canvas.width, 1).data.buffer)).size > 1;
     }""")  # the outline rises above its middle
@@ -168,7 +174,9 @@ def test_folders_and_drops_keep_their_paths(visit: Callable[..., Page], desk: An
     page.evaluate("""data => {
         const transfer = new DataTransfer();
         transfer.items.add(new File([new Uint8Array(data)], 'dropped.png', {type: 'image/png'}));
-        for (const name of ['dragenter', 'dragover', 'drop']) window.dispatchEvent(new DragEvent(name, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        for (const name of ['dragenter', 'dragover', 'drop']) {
+            window.dispatchEvent(new DragEvent(name, {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }
     }""", list(png("dd")))  # fmt: skip
     expect(page.locator(".row", has_text="dropped.png")).to_be_visible()
 
@@ -184,21 +192,22 @@ def test_correcting_with_the_keyboard_alone(visit: Callable[..., Page], desk: An
         press("Tab")
         if page.evaluate("document.activeElement.id") == "sort":
             break
-    page.keyboard.type("By name")
+    press("ArrowDown")  # by name
+    assert page.input_value("#sort") == "name"
     press("Tab")
     press("Tab")
     assert page.evaluate("document.activeElement.id") == "list"
-    page.wait_for_function("document.querySelector('.row .file').textContent === 'aaaa.png'")
+    _until(page, "document.querySelector('.row .file').textContent === 'aaaa.png'")
     press("Home")
     press("Enter")
-    page.wait_for_function(f"{focused} === 'aaaa'")
+    _until(page, f"{focused} === '{one["text"]}'")
     page.keyboard.type("ab cd")
     press("Enter")  # the word, and the item
-    page.wait_for_function(f"{focused} === 'bbbb'")
+    _until(page, f"{focused} === '{two["text"]}'")
     _correction(desk, one["id"], "ab cd")
     press("Enter")  # right as it is
-    page.wait_for_function(f"{focused} === 'cccc'")
-    _correction(desk, two["id"], "bbbb")
+    _until(page, f"{focused} === '{three["text"]}'")
+    _correction(desk, two["id"], two["text"])
     press("F2")
     page.keyboard.press("Control+a")
     page.keyboard.type("first")
@@ -225,7 +234,7 @@ def test_undo_goes_back_step_by_step(visit: Callable[..., Page], desk: Any, fill
     page.keyboard.type("x y")
     page.keyboard.press("Tab")
     expect(words).to_have_text(["x", "y"])
-    expect(words.first).to_have_class("word changed more")  # what was read is an alternative
+    expect(words.first).to_have_class("word changed")
     page.keyboard.press("Delete")
     expect(words).to_have_text(["x"])
     page.keyboard.press("Control+z")
@@ -254,13 +263,13 @@ def test_a_word_is_played_alone_and_shown_in_its_place(visit: Callable[..., Page
     words.first.click()
     page.keyboard.press("Tab")
     expect(page.locator(".mark.chosen")).to_have_text("cd")
-    page.wait_for_function("window.heard.length >= 2 && window.heard.at(-1).end !== null")
+    _until(page, "window.heard.length >= 2 && window.heard.at(-1).end !== null")
     heard = page.evaluate("window.heard")
     assert heard[0]["start"] == pytest.approx(first["start"], abs=0.01) and heard[-1]["start"] == pytest.approx(second["start"], abs=0.01)
     assert second["start"] < heard[-1]["end"] < second["end"] + 0.3
     page.locator(".mark", has_text="ab").click()
     expect(words.first).to_be_focused()
-    page.wait_for_function("window.heard.length >= 3")
+    _until(page, "window.heard.length >= 3")
     left = page.locator(".mark.chosen").evaluate("mark => parseFloat(mark.style.left) / parseFloat(mark.closest('.inner').style.width)")
     assert left == pytest.approx(first["start"] / item["seconds"], abs=0.02)
 
@@ -348,7 +357,7 @@ def test_exports(visit: Callable[..., Page], desk: Any, fill: Callable[..., Any]
     def export(format: str, scope: str) -> bytes:
         page.keyboard.press("x")
         page.select_option("#export-format", format)
-        page.get_by_label(scope).check()
+        page.get_by_role("radio", name=scope).check()
         with page.expect_download() as download:
             page.get_by_role("button", name="Save file").click()
         return Path(download.value.path()).read_bytes()
@@ -358,7 +367,7 @@ def test_exports(visit: Callable[..., Page], desk: Any, fill: Callable[..., Any]
     assert sorted(zipfile.ZipFile(io.BytesIO(export("txt", "The whole project"))).namelist()) == ["abcd.txt", "dcba.txt"]
     page.keyboard.press("x")
     page.select_option("#export-format", "manifest")
-    page.get_by_label("The whole project").check()
+    page.get_by_role("radio", name="The whole project").check()
     page.get_by_role("button", name="Save file").click()
     expect(page.get_by_role("alert").filter(has_text="nothing among these items has been corrected")).to_be_visible()
 
@@ -461,7 +470,8 @@ def test_a_narrow_screen(visit: Callable[..., Page], fill: Callable[..., Any]) -
     page = visit(viewport={"width": 360, "height": 640}, color_scheme="dark")
     fits = "document.scrollingElement.scrollWidth <= 360"
     outside = """() => [...document.querySelectorAll('button, input, select, textarea, h2, p')].filter((each) => each.checkVisibility()
-        && !each.closest('.hidden') && each.getBoundingClientRect().width > 1 && each.getBoundingClientRect().right > 361).map((each) => each.outerHTML)"""
+        && !each.closest('.hidden') && each.getBoundingClientRect().width > 1 && each.getBoundingClientRect().right > 361)
+        .map((each) => each.outerHTML)"""
     assert page.evaluate(fits) and page.evaluate(outside) == []
     expect(page.locator("#item-view")).to_be_hidden()
     page.locator(".row").click()
@@ -523,19 +533,24 @@ def test_scripts_in_names_and_texts_are_only_text(visit: Callable[..., Page], de
     page.wait_for_timeout(100)
     assert page.evaluate("window.hacked") is None
     assert page.locator("img:not(#strip img), script:not(head script)").count() == 0
-    with pytest.raises(Error, match="Content Security Policy|unsafe-eval"):
-        page.evaluate("() => { const script = document.createElement('script'); script.textContent = 'window.hacked = 2'; document.body.append(script); "
-                      "if (window.hacked === undefined) throw new Error('Content Security Policy'); }")  # fmt: skip
+    page.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.hacked = 2';
+        document.body.append(script);
+    }""")  # even if one got in
+    assert page.evaluate("window.hacked") is None
+    faults = page.context.faults  # type: ignore[attr-defined]
+    assert len(faults) == 1 and "Content Security Policy" in faults.pop()
 
 
 def test_recording_and_writing(visit: Callable[..., Page], desk: Any) -> None:
     page = visit(permissions=["microphone"])
     page.keyboard.press("r")
     dialog = page.get_by_role("dialog", name="Recording")
-    page.wait_for_function("document.querySelector('dialog .big')?.textContent > '0:00.4'")
+    _until(page, "document.querySelector('dialog .big')?.textContent > '0:00.4'")
     dialog.get_by_role("button", name="Stop and read").click()
-    expect(page.locator("#name")).to_have_text(__import__("re").compile(r"recording \d{4}-\d\d-\d\d \d\d-\d\d-\d\d\.wav"))
-    page.keyboard.press("w")
+    expect(page.locator("#name")).to_have_text(re.compile(r"recording \d{4}-\d\d-\d\d \d\d-\d\d-\d\d\.wav"))
+    page.locator("nav").get_by_role("button", name="Write").click()
     paper = page.get_by_role("img", name="Paper")
     box = paper.bounding_box()
     assert box is not None
@@ -544,7 +559,7 @@ def test_recording_and_writing(visit: Callable[..., Page], desk: Any) -> None:
     page.mouse.move(box["x"] + 160, box["y"] + 80, steps=8)
     page.mouse.up()
     page.get_by_role("button", name="Read it").click()
-    expect(page.locator("#name")).to_have_text(__import__("re").compile(r"drawing .*\.png"))
+    expect(page.locator("#name")).to_have_text(re.compile(r"drawing .*\.png"))
     expect(page.locator(".row")).to_have_count(2)
     with desk.client() as client:
         found = {item["kind"]: item for item in client.get("/api/items").json()["items"]}

@@ -254,8 +254,8 @@ export class ItemView {
       else if (event.key === "Tab") {
         const next = event.shiftKey ? number - 1 : number + count;
         finish(true);
-        if (next < 0 || next >= this.words.length) return void this.#focusWord(Math.min(Math.max(next, 0), this.words.length - 1), true);
-        this.#focusWord(next);
+        const within = next >= 0 && next < this.words.length;
+        this.#focusWord(Math.min(Math.max(next, 0), this.words.length - 1), !within);
       } else return void event.stopPropagation();
       event.preventDefault();
       event.stopPropagation();

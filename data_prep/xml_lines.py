@@ -154,8 +154,8 @@ def _describe_twin(file: Path, finder: PictureFinder, read: Collection[Any]) -> 
             return None
     except InputError:
         return None
-    count = len(page.lines)
-    return f"{file}: another reading of the picture {picture.name}, in {page.format.upper()}; {count} lines are left out (prepare htr_united reads both)"
+    lines = f"{len(page.lines)} lines are left out (prepare htr_united reads both)"
+    return f"{file}: another reading of the picture {picture.name}, in {page.format.upper()}; {lines}"
 
 
 def _cut_page(

@@ -77,9 +77,9 @@ def _cache_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TrainingError(f"{path}: cannot use the cache: {error.strerror}; set trainer.cache=false to do without") from None
+        raise TrainingError(f"{path}: cannot use the cache: {error.strerror}; make room, or train without it (trainer.cache=false)") from None
     except OutputError as error:
-        raise TrainingError(f"{error}; set trainer.cache=false to do without the cache") from None
+        raise TrainingError(f"{error}; make room, or train without the cache (trainer.cache=false)") from None
 
 
 def _stamp(path: Path) -> list[int] | None:

@@ -18,6 +18,8 @@ from recognizer.training.adapt_network import Learner
 from recognizer.training.adapt_recipe import MAX_FRAMES, training_settings
 from recognizer.training.datamodule import Split
 
+SPELT = 0.5  # share of the items whose words the second recognizer's units must spell for it to learn: another language is not for it
+
 Note = Callable[[str], None]
 
 
@@ -39,8 +41,10 @@ def open_learners(bundle: Bundle, partner: Bundle | None, items: Sequence[Item],
     if partner.config.text.level == bundle.config.text.level:
         return [own, _learner(partner, usable, cache, work, seed, device, None)]
     other = _learner(partner, _pronounce(usable, bundle, note), cache, work, seed, device, None)
-    judge = other.judge
-    return [own, replace(other, judge=lambda some: judge(_pronounce(some, bundle, None)))]
+    judge, enough = other.judge, len(other.items.frames) >= SPELT * len(usable)
+    if not enough:
+        note(f"the second recognizer stays as it is: it could learn from {len(other.items.frames)} of {len(usable)} items only")
+    return [own, replace(other, judge=lambda some: judge(_pronounce(some, bundle, None)), cost=other.cost if enough else 0.0)]
 
 
 def _learner(bundle: Bundle, items: Sequence[Item], cache: ArrayCache, work: Path, seed: int, device: str, note: Note | None) -> Learner:

@@ -38,7 +38,7 @@ class Learner:
         alphabet: what it will write; the bundle's labels come first.
         config: of its training.
         items: those that it can learn from, without augmentation.
-        cost: how long it takes in relation to others.
+        cost: how long it takes in relation to others; 0: it stays as it is.
         judge: gives those of other items that it can learn from, and a line for each of the rest.
     """
 

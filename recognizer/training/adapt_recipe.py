@@ -20,9 +20,7 @@ WARMUP = 20  # steps
 MAX_FRAMES = 24_000  # feature frames in a batch
 
 AUGMENT: dict[Modality, Augment] = {
-    "line": LineAugment(
-        probability=0.9, scale=0.1, shear=0.2, rotate_degrees=1.0, elastic=0.04, thickness=0.3, contrast=0.2, blur=0.5, noise=0.02
-    ),
+    "line": LineAugment(probability=0.9, scale=0.1, shear=0.2, rotate_degrees=1.0, elastic=0.04, thickness=0.3, contrast=0.2, blur=0.5, noise=0.02),
     "audio": AudioAugment(speed=(0.92, 1.08), gain_db=(-3.0, 3.0), time_masks=2, time_mask_ms=80.0, frequency_masks=2, frequency_mask_share=0.12),
     "strokes": StrokeAugment(probability=0.9, scale=0.1, shear=0.1, rotate_degrees=1.0, jitter=0.02, speed=0.2, spacing=0.1),
 }

@@ -147,19 +147,24 @@ class Run:
         done, after = self._learn_unlabelled(done, parts, after)
         done, after, with_texts = self._learn_texts(done, parts, after)
         decoder, after = self._tune(done, parts, after)
+        alone, after = self._leave_models_out(done, parts, after)
         self.session.check()
         before = before.only(after.rows)
         interval = compare_errors(before, after)
         learnt = self._learnt(len(done))
         adapted = self._final_weights(done)
         files = self.files
-        if with_texts:
+        gained = interval[1] < 0
+        if alone and gained:
+            decoder, files, adapted = DecoderConfig(), {}, adapted[:1]
+        elif with_texts:
             files, lines = learn_texts(self.decoder, self.files, frame_texts(done[0], learnt), self.work / "texts")
             for line in lines:
                 self.note(line)
         self.session.finished = not self.session.stopped
         scored = tuple(item for part in parts for item in part)
-        return Verdict(before, after, interval, interval[1] < 0, tuple(self.parents), adapted, decoder, files, tuple(learnt), scored)
+        parents = tuple(self.parents[: len(adapted)])
+        return Verdict(before, after, interval, gained, parents, adapted, decoder, files, tuple(learnt), scored)
 
     def _named(self, numbers: Sequence[int]) -> list[Item]:
         items = list(self.items.values())
@@ -235,7 +240,7 @@ class Run:
         augment = AUGMENT[self.parent.config.modality]
         learnt = select(learner.items, (item.id for item in train), augment, self.settings.seed)
         chosen_by = select(learner.items, (item.id for item in held))
-        if not learnt.frames or not chosen_by.frames or self.session.stopped:
+        if not learner.cost or not learnt.frames or not chosen_by.frames or self.session.stopped:
             return dict(start) if start is not None else learner.open().state_dict()
         if more:
             judged, _ = learner.judge(more)
@@ -277,9 +282,7 @@ class Run:
         changes: dict[str, Any] = {key: str(known[name].absolute()) for key in ("lm", "char_lm") if (name := getattr(config, key)) in known}
         return Recognizer(bundle, self.settings.device, decoder=replace(config, **changes), threads=self.settings.threads)
 
-    def _learn_texts(
-        self, done: list[Recognizer], held: Sequence[Sequence[Item]], after: Errors
-    ) -> tuple[list[Recognizer], Errors, bool]:
+    def _learn_texts(self, done: list[Recognizer], held: Sequence[Sequence[Item]], after: Errors) -> tuple[list[Recognizer], Errors, bool]:
         """Recognizers whose language models learnt the texts of their folds, if that costs errors; else the same."""
         if done[0].decoding.kind == "greedy" or self.session.time_left <= 0:
             return done, after, False
@@ -306,6 +309,16 @@ class Run:
         found = {key: getattr(tuned.config, key) for key in STEPS}
         self.note("decoder: " + " ".join(f"{key}={value:g}" for key, value in found.items() if value != getattr(self.decoder, key)))
         return replace(self.decoder, **found), after | tuned.errors
+
+    def _leave_models_out(self, done: Sequence[Recognizer], held: Sequence[Sequence[Item]], after: Errors) -> tuple[bool, Errors]:
+        """Whether the new weights alone err less, beyond chance, than with models of another language or subject; and the errors then."""
+        if done[0].decoding.kind == "greedy" or self.session.stopped:
+            return False, after
+        errors = _count_all([self._open(each.bundle.folder, decoder=DecoderConfig()) for each in done], held, after.metric).only(after.rows)
+        if compare_errors(after, errors)[1] >= 0:
+            return False, after
+        self._compare("the new weights alone, without the models", after, errors)
+        return True, errors
 
     def _compare(self, what: str, before: Errors, after: Errors) -> bool:
         """Whether something makes fewer errors on the items held back; it is said either way."""

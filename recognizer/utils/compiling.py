@@ -50,12 +50,12 @@ def temporary_cache() -> Path | None:
     What lies there is loaded as code, so nobody else may be able to write to it.
     """
     owner = os.getuid() if hasattr(os, "getuid") else None
-    folder = Path(tempfile.gettempdir()) / f"recognizer-{'cache' if owner is None else owner}"
     try:
+        folder = Path(tempfile.gettempdir()) / f"recognizer-{'cache' if owner is None else owner}"
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
+    except OSError:  # also where there is no folder for temporary files
         return None
     private = owner is None or (found.st_uid == owner and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
     return folder if stat.S_ISDIR(found.st_mode) and private else None

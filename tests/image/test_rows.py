@@ -29,7 +29,8 @@ def test_several_rows_are_counted(count: int, word: str, rules: bool) -> None:
     for gray in (draw(LINES[:count], rules=rules), 255 - draw(LINES[:count], rules=rules)):
         with pytest.raises(InputError) as caught:
             prepare_line(gray, LineFeatures(), "a.png")
-        assert str(caught.value) == f"a.png: not one line: {word} of ink; transcribe reads it as a page with --page, prepare page or alto cuts it by its XML"
+        advice = "transcribe reads it as a page with --page, prepare page or alto cuts it by its XML"
+        assert str(caught.value) == f"a.png: not one line: {word} of ink; {advice}"
 
 
 def test_a_page_whose_rows_touch_is_no_line() -> None:

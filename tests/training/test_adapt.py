@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from recognizer.bundle.io import load_bundle, save_bundle
 from recognizer.bundle.provenance import Origin, Provenance
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item, load_manifest, save_manifest
+from recognizer.data.project import Project
 from recognizer.errors import BundleError, Interrupted, ManifestError, TrainingError
 from recognizer.evaluation.evaluate import check_unseen, evaluate
 from recognizer.inference.recognizer import Recognizer
@@ -241,3 +244,47 @@ def test_a_folder_of_pairs_is_enough(line_run, hand, tmp_path) -> None:
     assert adapt(line_run / "bundle", folder, tmp_path / "new").items == 64
     origin = json.loads((tmp_path / "new" / "adapted.json").read_text())
     assert origin["name"] == "bundle"
+
+
+def test_hardly_any_time_still_ends_with_a_bundle(line_run, hand, tmp_path) -> None:
+    save_manifest(load_manifest(hand / "learn.jsonl")[:40], tmp_path / "few.jsonl")
+    result = adapt(line_run / "bundle", tmp_path / "few.jsonl", tmp_path / "new", minutes=1e-6)
+    assert result.held_back == 10 and load_bundle(tmp_path / "new")  # of the first of four folds, which is all that the time allowed
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["new"]
+
+
+def test_a_project_is_read_and_stays_as_it_is(line_run, hand, tmp_path) -> None:
+    project = Project.create(tmp_path / "project")
+    for item in load_manifest(hand / "learn.jsonl")[:20]:
+        copy = tmp_path / item.source.name
+        copy.write_bytes(item.source.read_bytes())
+        source, _ = project.add_source(copy, copy.name)
+        project.correct(source.id, source.path, item.text or "")
+    before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
+    assert adapt(line_run / "bundle", project.folder, tmp_path / "new").items == 20
+    assert {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_full_disk_leaves_no_bundle_and_the_older_one_in_place(line_run, hand, tmp_path, monkeypatch) -> None:
+    own = load_bundle(line_run / "bundle")
+    save_bundle(tmp_path / "new", own.config, own.alphabet, own.weights, "an old one")
+
+    def full(*arguments, **others) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(TrainingError, match=r"cannot write the checkpoint \(No space left on device\)"):
+        adapt(line_run / "bundle", hand / "learn.jsonl", tmp_path / "new", force=True)
+    assert load_bundle(tmp_path / "new").card() == "an old one"
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_models_that_spoil_what_the_new_weights_read_are_left_out(line_run, hand, tmp_path) -> None:
+    own, words = load_bundle(line_run / "bundle"), tmp_path / "words.txt"
+    words.write_text("aaaa\ncccccc\n", encoding="utf-8")  # which is all that the beam may write
+    decoder = DecoderConfig("beam", beam_size=8, lexicon="words.txt")
+    save_bundle(tmp_path / "main", replace(own.config, decoder=decoder), own.alphabet, own.weights, "", {"words.txt": words})
+    result = adapt(tmp_path / "main", hand / "learn.jsonl", tmp_path / "new")
+    assert result.gained and result.after < 0.3
+    assert load_bundle(tmp_path / "new").config.decoder == DecoderConfig() and not (tmp_path / "new" / "words.txt").exists()
+    assert rate(tmp_path / "new", hand / "score.jsonl") < 0.3

@@ -90,6 +90,14 @@ def test_a_temporary_folder_of_others_is_not_used(tmp_path: Path, monkeypatch: p
         assert temporary_cache() is None
 
 
+def test_where_no_folder_can_be_written_to_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", fail)
+    assert temporary_cache() is None
+
+
 def load(folder: Path):
     """The function of a module written to a folder, as a new process would have it."""
     (folder / "doubling.py").write_text(SOURCE)

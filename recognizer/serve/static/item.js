@@ -71,6 +71,9 @@ export class ItemView {
     $("#welcome").hidden = false;
   }
 
+  /** Whether an item is shown, and no other was asked for since. */
+  shows(id) { return Boolean(this.item) && this.item.id === id && this.asked === id; }
+
   /** Whether something was written that is not saved. */
   get changed() { return Boolean(this.item) && (this.text ? this.area.value : this.draft) !== this.kept; }
 

@@ -88,14 +88,14 @@ async function saved(id, text, further = true) {
   if (next && next !== id) await open(next, true);
   else {
     notice("Saved. This was the last item of the list.");
-    if (view.item?.id === id) await view.open(id, { waiting: text, focus: true });
+    if (view.shows(id)) await view.open(id, { waiting: text, focus: true });
   }
 }
 
 function sent(item) {
   gone = false;
   list.update(item);
-  if (view.item?.id === item.id && !view.changed) {
+  if (view.shows(item.id) && !view.changed) {
     view.item.can_undo = true;
     view.open(item.id, { focus: $("#card").contains(document.activeElement) });
   }
@@ -161,7 +161,7 @@ async function reload() {
   await refresh();
   await list.load();
   list.choose(view.asked ?? null);
-  if (view.item && !view.changed) await view.open(view.item.id, { waiting: outbox.text(view.item.id), focus: $("#card").contains(document.activeElement) });
+  if (view.shows(view.item?.id) && !view.changed) await view.open(view.item.id, { waiting: outbox.text(view.item.id), focus: $("#card").contains(document.activeElement) });
 }
 
 follow({
@@ -175,7 +175,7 @@ follow({
   item: (item) => {
     if (outbox?.text(item.id) === undefined) list.update(item);
     const open = view.item;
-    if (open?.id === item.id && !view.changed && (item.text !== open.text || item.state !== open.state || item.error !== open.error)) {
+    if (view.shows(item.id) && !view.changed && (item.text !== open.text || item.state !== open.state || item.error !== open.error)) {
       view.open(item.id, { waiting: outbox?.text(item.id), focus: $("#card").contains(document.activeElement) });
     }
     if (item.kind === "page") list.load(); // its lines are items now

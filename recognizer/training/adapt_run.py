@@ -312,7 +312,7 @@ class Run:
 
     def _leave_models_out(self, done: Sequence[Recognizer], held: Sequence[Sequence[Item]], after: Errors) -> tuple[bool, Errors]:
         """Whether the new weights alone err less, beyond chance, than with models of another language or subject; and the errors then."""
-        if done[0].decoding.kind == "greedy" or self.session.stopped:
+        if done[0].decoding.kind == "greedy" or self.decoder.vocabulary == "closed" or self.session.stopped:
             return False, after
         errors = _count_all([self._open(each.bundle.folder, decoder=DecoderConfig()) for each in done], held, after.metric).only(after.rows)
         if compare_errors(after, errors)[1] >= 0:

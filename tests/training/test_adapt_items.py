@@ -17,9 +17,7 @@ from recognizer.training.adapt_items import plan_folds, read_items
 def lines(count: int, groups: int | None = None, sizes: tuple[int, ...] = ()) -> list[Item]:
     names = [f"g{number}" for number, size in enumerate(sizes) for _ in range(size)] if sizes else None
     count = sum(sizes) or count
-    return [
-        Item(f"i{n}", Path(f"/x/{n}.png"), text="ab", group=names[n] if names else f"g{n % groups}" if groups else None) for n in range(count)
-    ]
+    return [Item(f"i{n}", Path(f"/x/{n}.png"), text="ab", group=names[n] if names else f"g{n % groups}" if groups else None) for n in range(count)]
 
 
 @pytest.mark.parametrize(("count", "held"), [(60, 8), (80, 8), (100, 10), (400, 40)])

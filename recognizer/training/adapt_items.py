@@ -143,8 +143,8 @@ def plan_folds(items: Sequence[Item], folds: int | None = None, seed: int = 0) -
     """Divide items into those that are learnt and those that are held back.
 
     About a tenth of the items is held back, eight at least; of fewer than 60 items each is held back once, in four folds. Whole groups are
-    held back where there are 20 of them, or 4 where each is held back once, and none is too large. Groups are ordered by a hash of the seed
-    and their name, so that the order of the items does not matter.
+    held back where there are 20 of them, or 4 where each is held back once, and none is too large; else all items of the same text, under
+    the same conditions; else items. They are ordered by a hash of the seed and their name, so that the order of the items does not matter.
 
     Args:
         items: what there is.
@@ -159,8 +159,14 @@ def plan_folds(items: Sequence[Item], folds: int | None = None, seed: int = 0) -
         raise ConfigError(f"--folds {count}: there are {len(items)} items; take 1 or more, and no more than items")
     keys = [group_key(item) for item in items]
     fewest = FEWEST_GROUPS if count == 1 else max(FEWEST_GROUPS_IN_FOLDS, count)
-    held = _divide(keys, count, seed) if len({key for key in keys if key[0] == "group"}) >= fewest else None
-    if held is None or max(map(len, held)) > LARGEST_SHARE * len(items) * (1 if count == 1 else 4 / count):
+    # a sentence that others have learnt is read the better for it, so that items of the same text are learnt or held back together
+    texts: list[Key] = [("text", item.text or " ".join(item.units or ())) for item in items]
+    for choice in (keys, texts):
+        if len({key for key in choice if key[0] in ("group", "text")}) >= fewest:
+            held = _divide(choice, count, seed)
+            if max(map(len, held)) <= LARGEST_SHARE * len(items) * (1 if count == 1 else 4 / count):
+                break
+    else:
         held = _divide([("item", item.id) for item in items], count, seed)
     return [Fold(tuple(n for n in range(len(items)) if n not in part), tuple(sorted(part))) for part in held]
 

@@ -104,3 +104,11 @@ def test_projects_give_their_corrections(tmp_path) -> None:
     items, left_out = read_items(folder, "line")
     assert [item.text for item in items] == ["ab"] and not left_out
     assert Counter(item.source.name for item in items) == {"x.png": 1}
+
+
+def test_a_text_that_several_speakers_read_is_not_both_learnt_and_held_back() -> None:
+    items = [Item(f"s{speaker}-{n}", Path(f"/x/{speaker}-{n}.wav"), text="same" if n < 2 else f"text {speaker} {n}", group=f"s{speaker}")
+             for speaker in range(8) for n in range(10)]  # fmt: skip
+    (fold,) = plan_folds(items)
+    assert len(fold.held) >= 8
+    assert not {items[n].text for n in fold.held} & {items[n].text for n in fold.train}

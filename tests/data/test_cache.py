@@ -127,7 +127,7 @@ def test_a_failed_save_leaves_the_old_index(folder: Path, sources: list[Path], m
 
 def test_an_array_that_finds_no_room_leaves_nothing(folder: Path, sources: list[Path], full_disk) -> None:
     cache = ArrayCache(folder, AUDIO)
-    with full_disk(ARRAYS["a.wav"].nbytes - 1), pytest.raises(TrainingError, match=r"arrays\.bin: cannot be written: File too large; set trainer"):
+    with full_disk(ARRAYS["a.wav"].nbytes - 1), pytest.raises(TrainingError, match=r"arrays\.bin: cannot be written: File too large; make room"):
         cache.add(sources[0], ARRAYS["a.wav"])
     assert list(folder.iterdir()) == [] and cache.get(sources[0]) is None
     fill(folder, sources[:1])

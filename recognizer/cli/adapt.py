@@ -1,4 +1,4 @@
-"""Adapt a recognizer to corrected items: a hand, a voice, a subject."""
+"""Adapt a recognizer to corrected items of a writer, a speaker or a subject."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adapting: a recognizer and some corrected items in, a recognizer that reads this hand or hears this voice better out, and how much better."""
+"""Adapting: a recognizer and some corrected items in, a recognizer that errs less on this writer or speaker out, and how much less."""
 
 from __future__ import annotations
 

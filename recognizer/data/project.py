@@ -126,13 +126,16 @@ class Project:
             group = path.parent.relative_to(root).as_posix()
             yield Source(source_id, name, path, modality, None if group == "." else group)
 
-    def add_source(self, file: Path, name: str, find: Callable[[str], Source | None] | None = None) -> tuple[Source, bool]:
-        """Move a finished file into the project, under a safe form of its name and the folders in front of it.
+    def add_source(
+        self, file: Path, name: str | None = None, find: Callable[[str], Source | None] | None = None, move: bool = False
+    ) -> tuple[Source, bool]:
+        """Copy a file into the project, under a safe form of its name and the folders in front of it.
 
         Args:
-            file: on any file system; it is gone afterwards.
-            name: its name, folders in front of it included.
+            file: on any file system; it stays where it is.
+            name: under which it is kept, folders in front of it included; None: that of the file.
             find: the source of an id, if the project has it; None: the files are looked through.
+            move: take the file itself rather than a copy of it: it is gone afterwards.
 
         Returns:
             The source, and whether it is new: the same content is kept once.
@@ -140,21 +143,23 @@ class Project:
         Raises:
             InputError: its ending does not say what it holds; OutputError: it cannot be written.
         """
+        name = file.name if name is None else name
         safe, source_id = safe_name(name), content_id(file)
         suffix, modality = Path(safe).suffix.lower(), self.modality_of(safe)
         if modality is None:
             raise InputError(f"{safe}: its ending does not tell whether it is a recording, a picture or a pen trace")
         known = find(source_id) if find is not None else next((source for source in self.sources() if source.id == source_id), None)
         if known is not None:
-            file.unlink(missing_ok=True)
+            if move:
+                file.unlink(missing_ok=True)
             return known, False
         folders = safe_folders(name)
         folder = open_folder(self.folder.joinpath("sources", *folders))
         target = folder / f"{Path(safe).stem}.{source_id}{suffix}"
         partial = target.with_name("." + source_id + PARTIAL)
         try:
-            shutil.move(file, partial)
-            with partial.open("rb") as written:
+            (shutil.move if move else shutil.copyfile)(file, partial)
+            with partial.open("r+b") as written:
                 os.fsync(written.fileno())
             partial.replace(target)
         except OSError as error:

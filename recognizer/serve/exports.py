@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from recognizer.errors import RecognizerError
-from recognizer.formats.base import find_writers
+from recognizer.formats.base import SUBJECTS, find_writers
 from recognizer.serve.desk import Desk
 from recognizer.serve.failures import ApiError
 from recognizer.serve.library import Entry
@@ -21,8 +21,8 @@ REPORT = "left-out.txt"  # in an archive: what could not be written, and why
 
 
 def formats() -> dict[str, str | None]:
-    """Names of the formats, with the kind of source that each is for (None: every kind)."""
-    return {**{name: writer.modality for name, writer in find_writers().items()}, MANIFEST: None}
+    """Names of the formats that can be written here, with the kind of source that each is for (None: every kind)."""
+    return {**{name: writer.modality for name, writer in find_writers().items() if writer.missing() is None}, MANIFEST: None}
 
 
 def render_entry(desk: Desk, entry: Entry, format: str) -> tuple[str, bytes]:
@@ -34,6 +34,8 @@ def render_entry(desk: Desk, entry: Entry, format: str) -> tuple[str, bytes]:
     writer = find_writers().get(format)
     if writer is None:
         raise ApiError(422, f"format {format[:40]!r} is not one of {', '.join(formats())}", "format")
+    if writer.modality not in (None, entry.source.modality):
+        raise ApiError(422, f"{entry.source.name}: {format} is for {SUBJECTS[writer.modality]}", "format")
     transcript = desk.transcript(entry)
     if transcript is None:
         raise ApiError(422, f"{entry.source.name}: has not been read yet")

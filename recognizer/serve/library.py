@@ -76,6 +76,7 @@ class Library:
     _entries: dict[str, Entry] = field(default_factory=dict)
     _learnt: dict[str, str] = field(default_factory=dict)  # time of the correction that was taught, by id
     _lock: threading.RLock = field(default_factory=threading.RLock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)  # held until a file is on the disk, which lists do not wait for
 
     def load(self) -> None:
         """Read the project's files."""
@@ -152,17 +153,19 @@ class Library:
 
     def correct(self, id: str, text: str) -> Entry:
         """Keep what somebody wrote; on return it is on the disk."""
-        with self._lock:
+        with self._writing:
             entry = self.get(id)
             correction = self.project.correct(id, entry.source.path, text, entry.text if entry.model is not None else None, entry.model)
-            return self._put(self._taught(replace(entry, correction=correction, time=correction.time)))
+            with self._lock:
+                return self._put(self._taught(replace(self.get(id), correction=correction, time=correction.time)))
 
     def undo(self, id: str) -> Entry:
         """Take the last correction back."""
-        with self._lock:
-            entry = self.get(id)
+        with self._writing:
+            self.get(id)
             correction = self.project.undo(id)
-            return self._put(self._taught(replace(entry, correction=correction)))
+            with self._lock:
+                return self._put(self._taught(replace(self.get(id), correction=correction)))
 
     def mark_learnt(self, learnt: dict[str, str]) -> None:
         """Note which corrections, by id and time, the model in use was taught."""

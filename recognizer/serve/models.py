@@ -141,17 +141,12 @@ class Models:
 def _prefer(recognizer: Recognizer, hotwords: dict[str, float]) -> Recognizer:
     """A recognizer that shares everything with another but prefers some phrases."""
     from recognizer.config.overrides import override_decoder
-    from recognizer.decoding.decoder import load_decoder
-    from recognizer.text.bidi import to_visual
 
     variant = copy.copy(recognizer)
     if variant.decoding.kind == "greedy":
         variant.decoding = override_decoder(variant.decoding, ["decoder=beam"])
-    if recognizer.config.visual_order:
-        hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
-    second = variant.bundles[1].alphabet if len(variant.bundles) > 1 else None
     try:
-        variant.decoder = load_decoder(variant.decoding, variant.alphabet, variant.bundle.folder, hotwords, second, variant.config.visual_order)
+        variant.decoder = variant.load_decoder(variant.decoding, hotwords)
     except RecognizerError as error:
         raise ConfigError(str(error)) from None
     return variant

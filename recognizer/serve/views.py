@@ -20,12 +20,14 @@ from recognizer.errors import InputError
 from recognizer.image.io import load_image
 from recognizer.inference.runner import Emission
 from recognizer.serve.failures import ApiError
+from recognizer.strokes.io import STROKE_SUFFIXES, load_trace
 
 PLAYED = {".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg", ".ogg": "audio/ogg", ".oga": "audio/ogg", ".opus": "audio/ogg",
           ".m4a": "audio/mp4", ".mp4": "audio/mp4", ".aac": "audio/aac", ".webm": "audio/webm"}  # fmt: skip
 SHOWN = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".bmp": "image/bmp"}
 PEAK_RATE, PLAY_RATE = 8_000, 16_000  # Hz
 MAX_PEAKS = 20_000
+PEN_SIZE, PEN_MARGIN, PEN_WIDTH = 120.0, 12.0, 3.0  # pixels: height of the writing on a picture of a pen trace, paper around it, the pen
 LEAST_SPIKE = 0.05  # probability
 MAX_KEPT = 16  # converted files that are kept until the service ends
 
@@ -54,15 +56,18 @@ class Views:
         if own is not None and not (suffix == ".wav" and not _plays(path)):
             return path, own
         guessed = mimetypes.guess_type(path.name)[0] or ""
-        picture = guessed.startswith("image/") or suffix in (".tif", ".tiff")
+        convert, ending, kind = _to_wav, ".wav", "audio/wav"
+        if suffix in STROKE_SUFFIXES:
+            convert, ending, kind = _to_svg, ".svg", "image/svg+xml"
+        elif guessed.startswith("image/") or suffix in (".tif", ".tiff"):
+            convert, ending, kind = _to_png, ".png", "image/png"
         with self._lock:
             kept = self._files.get(id)
             if kept is None:
-                convert, ending = (_to_png, ".png") if picture else (_to_wav, ".wav")
                 kept = self._files[id] = self._convert(path, convert, ending)
                 while len(self._files) > MAX_KEPT:
                     self._files.popitem(last=False)[1].unlink(missing_ok=True)
-        return kept, "image/png" if picture else "audio/wav"
+        return kept, kind
 
     def peaks(self, id: str, path: Path, count: int) -> dict[str, Any]:
         """The lowest and highest sample in each of ``count`` parts of a recording, -100 to 100.
@@ -162,3 +167,20 @@ def _to_wav(path: Path, target: Path) -> None:
 
 def _to_png(path: Path, target: Path) -> None:
     Image.fromarray(load_image(path)).save(target, "PNG", compress_level=1)
+
+
+def _to_svg(path: Path, target: Path) -> None:
+    """The strokes of a pen trace as dark lines on white paper."""
+    strokes = [stroke[:, :2] for stroke in load_trace(path).strokes]
+    points = np.concatenate(strokes)
+    corner, spread = points.min(axis=0), np.ptp(points, axis=0)
+    scale = PEN_SIZE / max(float(spread[1]), float(spread[0]) / 40, 1e-12)  # what is flat, a dash say, is not blown up
+    width, height = (round(float(size) * scale + 2 * PEN_MARGIN) for size in spread)
+    lines = []
+    for stroke in strokes:
+        places = np.round((stroke - corner) * scale + PEN_MARGIN, 1).tolist()
+        lines.append('<polyline points="' + " ".join(f"{x:g},{y:g}" for x, y in (*places, places[-1])) + '"/>')  # a dot has a length, too
+    style = f'fill="none" stroke="#1c2430" stroke-width="{PEN_WIDTH:g}" stroke-linecap="round" stroke-linejoin="round"'
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    body = f'<rect width="100%" height="100%" fill="#fff"/><g {style}>{"".join(lines)}</g>'
+    target.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{body}</svg>', encoding="utf-8")

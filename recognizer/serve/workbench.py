@@ -27,6 +27,7 @@ from recognizer.serve.service import Service
 from recognizer.serve.teaching import MINUTES, Teacher
 from recognizer.serve.uploads import Upload, check_picture, check_recording, read_form, read_json, split_document, store_upload
 from recognizer.serve.views import Views, find_spikes
+from recognizer.strokes.io import load_trace
 
 MAX_TEXT = 200_000  # characters of a correction
 MAX_LISTED = 1000
@@ -202,7 +203,9 @@ def _add_one(upload: Upload, name: str, service: Service, desk: Desk) -> list[En
             check_recording(checked, service.limits)
         elif modality == "line":
             check_picture(checked, service.limits)
-        source, _ = desk.project.add_source(path, page_name, desk.library.by_id)
+        else:
+            load_trace(path)
+        source, _ = desk.project.add_source(path, page_name, desk.library.by_id, move=True)
         added.append(desk.library.add(source))
     return added
 

@@ -20,7 +20,7 @@ from recognizer.types import Alternative, Line, Token, Transcript, Word
 def _add(project: Project, name: str, content: bytes, folder: Path) -> str:
     upload = folder / "upload"
     upload.write_bytes(content)
-    return project.add_source(upload, name)[0].id
+    return project.add_source(upload, name, move=True)[0].id
 
 
 @pytest.mark.parametrize(("name", "safe"), [
@@ -70,6 +70,16 @@ def test_sources_keep_names_and_folders_and_the_same_content_is_kept_once(tmp_pa
     assert found[first].path.read_bytes() == b"one" and found[second].group is None
     own = found[content_id(project.folder / "sources" / "own.wav")]
     assert (own.name, own.modality) == ("own.wav", "audio")
+
+
+def test_a_file_is_copied_and_stays_where_it_is_unless_it_is_to_be_moved(tmp_path: Path) -> None:
+    project, file = Project.create(tmp_path / "p"), tmp_path / "mine.png"
+    file.write_bytes(b"one")
+    source, new = project.add_source(file)
+    assert new and source.name == "mine.png" and source.path.read_bytes() == file.read_bytes() == b"one"
+    assert project.add_source(file, "again.png") == (source, False) and file.exists()
+    assert project.add_source(file, "again.png", move=True) == (source, False) and not file.exists()
+    assert [path.name for path in source.path.parent.iterdir()] == [source.path.name]
 
 
 def test_a_file_of_unknown_kind_is_refused_and_leaves_nothing(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def start(models: tuple[str, str]) -> Callable[..., Any]:
         pytest.importorskip(package, reason="the service needs the extra 'serve', its tests httpx")
 
     def begin(limits: Limits | None = None, **settings: Any) -> Any:
-        return running(ServeSettings(models=models, device="cpu", threads=1, limits=limits or Limits(), **settings))
+        return running(ServeSettings(**{"models": models, "device": "cpu", "threads": 1, "limits": limits or Limits(), **settings}))
 
     return begin
 
@@ -75,6 +75,31 @@ def service(start: Callable[..., Any]) -> Iterator[Running]:
     """A service without a project that several tests share."""
     with start() as found:
         yield found
+
+
+@pytest.fixture
+def desk(start: Callable[..., Any], tmp_path: Path) -> Iterator[Running]:
+    """A service with a project of its own."""
+    with start(project=tmp_path / "project") as found:
+        yield found
+
+
+@pytest.fixture
+def fill(desk: Running, png: Callable[..., bytes], wav: Callable[..., bytes]) -> Callable[..., list[dict[str, Any]]]:
+    """Put lines and recordings of the given texts into the project and wait until they are read; gives the items by name."""
+
+    def add(*texts: str, sound: bool = False, paths: list[str] | None = None) -> list[dict[str, Any]]:
+        make, ending = (wav, "wav") if sound else (png, "png")
+        files = [("files", (f"{text}.{ending}", make(text, seed))) for seed, text in enumerate(texts)]
+        with desk.client() as client:
+            assert client.post("/api/items", files=files, data={} if paths is None else {"paths": paths}).status_code == 200
+            end = time.monotonic() + 60
+            while client.get("/api/project").json()["counts"]["new"]:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            return list(client.get("/api/items?sort=name").json()["items"])
+
+    return add
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,6 @@ shutil.copytree(bundle, output)
 say(event="result", bundle=output, before=0.142, after=0.068, interval=[-0.1, -0.05], metric="CER", items=len(items), held_back=1, minutes=0.1,
     gained=mode == "gains")
 """
-
-
-@pytest.fixture
-def desk(start: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
-    with start(project=tmp_path / "project") as found:
-        yield found
 
 
 @pytest.fixture

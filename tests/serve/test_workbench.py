@@ -3,25 +3,23 @@ from __future__ import annotations
 import io
 import json
 import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from recognizer.bundle.io import save_bundle
+from recognizer.config import ModelConfig, RecognizerConfig, StrokeFeatures
 from recognizer.data.manifest import load_manifest
 from recognizer.data.project import Project, read_corrections
+from recognizer.models.network import Network
+from recognizer.text.alphabet import Alphabet
 
 Wav = Callable[..., bytes]
-
-
-@pytest.fixture
-def desk(start: Callable[..., Any], tmp_path: Path) -> Iterator[Any]:
-    """A service with a project of its own."""
-    with start(project=tmp_path / "project") as found:
-        yield found
 
 
 def _add(client: Any, *files: tuple[str, bytes], paths: list[str] | None = None) -> Any:
@@ -149,26 +147,29 @@ def test_peaks_and_spikes(desk: Any, wav: Wav, png: Wav) -> None:
         assert client.get(f"/api/items/{two['id']}/spikes").json()["frames"] > 0
 
 
-def test_exports(desk: Any, wav: Wav, png: Wav) -> None:
-    with desk.client() as client:
-        _add(client, ("a.wav", wav("abcd")), ("x/b.png", png("dcba")), ("y/b.png", png("aa")), paths=["a.wav", "x/b.png", "x/b.png"])
-        one, *others = _wait(client, 3)
-        client.put(f"/api/items/{one['id']}/correction", json={"text": "ab cd"})
-        srt = client.get(f"/api/export?format=srt&id={one['id']}")
-        assert srt.text.splitlines()[2] == "ab cd" and srt.headers["content-disposition"] == "attachment; filename*=UTF-8''a.srt"
-        alto = client.get(f"/api/export?format=alto&id={others[0]['id']}").text
-        assert "CONTENT=" in alto and str(desk.service.project.folder) not in alto
-        archive = zipfile.ZipFile(io.BytesIO(client.get("/api/export?format=txt").content))
-        assert sorted(archive.namelist())[0] == "a.txt" and len(archive.namelist()) == 3
-        assert archive.read("a.txt").decode() == "ab cd\n" and archive.read("x/b.txt").decode().strip() in ("dcba", "aa")
-        archive = zipfile.ZipFile(io.BytesIO(client.get("/api/export?format=srt").content))
-        assert "a.srt" in archive.namelist() and len(archive.read("left-out.txt").splitlines()) == 2
-        archive = zipfile.ZipFile(io.BytesIO(client.get("/api/export?format=manifest").content))
-        assert json.loads(archive.read("manifest.jsonl")) == {"id": one["id"], "source": "sources/a.wav", "text": "ab cd"}
-        assert archive.read("sources/a.wav") == wav("abcd")
-        assert client.get("/api/export?format=docx").status_code == 422
-        assert client.get("/api/export?format=manifest&state=read").json()["error"]["message"] == "nothing among these items has been corrected"
-        assert list(desk.service.folder.iterdir()) == []
+def test_a_pen_trace_is_read_and_drawn(
+    start: Callable[..., Any], models: tuple[str, ...], tmp_path: Path, pen: Callable[..., Any], ink: Callable[..., str]
+) -> None:
+    config = RecognizerConfig(StrokeFeatures(), ModelConfig(num_layers=1, hidden_size=4))  # which has learnt nothing
+    save_bundle(tmp_path / "pens", config, Alphabet(tuple("abcd")), Network(config, 5).state_dict(), "")
+    with start(project=tmp_path / "p", models=(*models, str(tmp_path / "pens"))) as desk, desk.client() as client:
+        answer = _add(client, ("pen.inkml", ink(pen("abcd", np.random.default_rng(0))).encode()), ("other.xml", b"<alto/>"))
+        assert answer.json()["refused"] == [{"name": "other.xml", "error": (
+            "other.xml: not a pen trace: its root element is <alto>, neither <WhiteboardCaptureSession> nor <ink>")}]
+        (item,) = _wait(client, 1)
+        assert (item["kind"], item["state"], item["error"]) == ("strokes", "read", None)
+        drawing = client.get(f"/api/items/{item['id']}/media")
+        assert client.get(f"/api/items/{item['id']}/spikes").json()["frames"] > 0
+        assert client.get("/api/export", params={"format": "txt", "id": item["id"]}).text == item["text"] + "\n"
+    assert drawing.headers["content-type"] == "image/svg+xml"
+    picture = ElementTree.fromstring(drawing.text)
+    width, height = int(picture.get("width") or 0), int(picture.get("height") or 0)
+    lines = [[tuple(map(float, point.split(","))) for point in (line.get("points") or "").split()] for line in picture.iterfind(".//{*}polyline")]
+    assert len(lines) == 5 and width > height > 100  # d has two strokes
+    xs, ys = zip(*(point for line in lines for point in line), strict=True)
+    assert (min(xs), min(ys)) == (12, 12) and (max(xs), max(ys)) == pytest.approx((width - 12, height - 12), abs=1)
+    starts = [line[0][0] for line in lines]
+    assert starts == sorted(starts) and lines[0][0][1] < lines[0][-2][1]  # from left to right, the first one downwards
 
 
 def test_a_document_of_several_pages_becomes_an_item_a_page(desk: Any, png: Wav) -> None:

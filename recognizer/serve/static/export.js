@@ -5,7 +5,8 @@ import { dialog, h, notice, plural } from "./dom.js";
 
 const FORMATS = {
   txt: "Plain text", srt: "Subtitles (SubRip)", vtt: "Subtitles (WebVTT)", textgrid: "Praat TextGrid", ctm: "Words with times (CTM)", tsv: "Table (TSV)",
-  json: "JSON with words", jsonl: "JSON, one item a line", alto: "ALTO XML", page: "PAGE XML", hocr: "hOCR", manifest: "Training set: corrections and their sources",
+  json: "JSON with words", jsonl: "JSON, one item a line", alto: "ALTO XML", page: "PAGE XML", hocr: "hOCR", pdf: "Searchable PDF",
+  manifest: "Training set: corrections and their sources",
 };
 const FOR = { audio: "recordings", line: "handwriting", strokes: "pen traces" };
 

@@ -135,8 +135,9 @@ export class List {
     const last = Math.min(this.items.length, Math.ceil((this.box.scrollTop + this.box.clientHeight) / ROW) + AROUND);
     this.rows.replaceChildren(...this.items.slice(first, last).map((item, number) => this.#row(item, first + number)));
     if (!this.items.length) {
-      const filtered = this.query().size > 0;
-      this.rows.append(h("p", { class: "empty", text: filtered ? "Nothing matches." : "No items yet." }));
+      const filtered = this.query().size > 0; // else there is a button, which only a narrow page shows: it has no other welcome
+      this.rows.append(h("div", { class: "empty" }, h("p", { text: filtered ? "Nothing matches." : "No items yet." }),
+        filtered ? null : h("p", { class: "buttons" }, h("button", { type: "button", class: "main", text: "Choose files", onclick: () => $("#add").click() }))));
     }
     const active = document.getElementById(`row-${this.places.get(this.chosen)}`);
     if (active) this.box.setAttribute("aria-activedescendant", active.id);

@@ -1,4 +1,5 @@
 // The source of an item: the outline of a recording or the picture of a line, with words over it, and the spikes of the network below.
+// Places in a pen trace are points in the order of writing, which its picture does not show: there are no words over it.
 
 import { get, itemPath } from "./api.js";
 import { $, clock, color, h, notice } from "./dom.js";
@@ -35,7 +36,7 @@ export class Strip {
   show(item, words) {
     this.stop();
     this.item = item;
-    this.words = words;
+    this.words = item.kind === "strokes" ? [] : words;
     this.chosen = -1;
     this.factor = 1;
     this.peaks = this.spikes = this.picture = null;
@@ -43,13 +44,11 @@ export class Strip {
     this.root.replaceChildren();
     this.root.className = item.kind;
     this.root.scrollLeft = 0;
-    const audio = item.kind === "audio", shown = audio || item.kind === "line";
+    const audio = item.kind === "audio";
     for (const name of ["#play", "#speed-label", "#clock"]) $(name).hidden = !audio;
-    for (const name of ["#wider", "#narrower"]) $(name).hidden = item.kind === "strokes";
     $("#spikes").hidden = item.kind === "page" || item.state === "new" || Boolean(item.error);
     if (item.kind === "page") return this.#page(item);
-    if (item.kind === "strokes") return this.root.append(h("p", { class: "note", text: "A pen trace: there is no picture of it." }));
-    if (shown) this.#build(item, audio);
+    this.#build(item, audio);
     if (this.withSpikes) this.#loadSpikes();
   }
 
@@ -109,7 +108,7 @@ export class Strip {
   }
 
   setWords(words) {
-    this.words = words;
+    if (this.item.kind !== "strokes") this.words = words;
     this.draw();
   }
 
@@ -214,7 +213,8 @@ export class Strip {
     context.strokeRect(0, base + 0.5, width, 0);
     if (!this.spikes) return;
     const { step, offset, spikes, blank } = this.spikes;
-    const at = (frame) => (offset + (frame + 0.5) * step) * this.scale - from;
+    const scale = this.item.kind === "strokes" ? this.length * this.scale / (this.item.width || 1) : this.scale; // all points, along all of the picture
+    const at = (frame) => (offset + (frame + 0.5) * step) * scale - from;
     context.strokeStyle = color("edge");
     context.globalAlpha = 0.45;
     context.beginPath();

@@ -5,7 +5,7 @@ import { $, announce, dialog, duration, h, notice, percent, plural, svg } from "
 
 const KINDS = { audio: "Recordings", line: "Handwriting", strokes: "Pen traces" };
 const THINGS = { audio: "recording", line: "line", strokes: "pen trace" };
-const WIDE = 560, HIGH = 220, LEFT = 46, BOTTOM = 34, TOP = 14, RIGHT = 12; // of the plot
+const WIDE = 560, HIGH = 220, LEFT = 46, BOTTOM = 34, TOP = 14, RIGHT = 12; // of the plot; it is narrower where the page is
 
 export class Teach {
   /** `counts()`: items by state; `models()`: names by kind. */
@@ -94,7 +94,7 @@ export class Teach {
     if (!this.box) return;
     try {
       const { corrections, lessons } = await get("/api/history");
-      this.figure?.replaceChildren(...(corrections.length ? plot(corrections, lessons) : []));
+      this.figure?.replaceChildren(...(corrections.length ? plot(corrections, lessons, Math.min(WIDE, this.figure.clientWidth || WIDE)) : []));
     } catch (error) { notice(error.message, { bad: true }); }
   }
 }
@@ -127,15 +127,15 @@ function outcome(lesson) {
 const points = (share) => `${share > 0 ? "+" : share < 0 ? "−" : ""}${Math.abs(100 * share).toFixed(1)} points`;
 
 /** Character error rate of the last twenty corrections, correction after correction, with the lessons as upright lines. */
-function plot(corrections, lessons) {
+function plot(corrections, lessons, wide) {
   const count = corrections.length, most = Math.max(0.05, ...corrections.map((point) => point.rate));
   const step = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5].find((each) => most / each <= 4) || Math.ceil(most / 4), top = Math.ceil(most / step) * step;
-  const x = (n) => LEFT + (WIDE - LEFT - RIGHT) * (count > 1 ? (n - 1) / (count - 1) : 0.5), y = (rate) => HIGH - BOTTOM - (HIGH - BOTTOM - TOP) * rate / top;
+  const x = (n) => LEFT + (wide - LEFT - RIGHT) * (count > 1 ? (n - 1) / (count - 1) : 0.5), y = (rate) => HIGH - BOTTOM - (HIGH - BOTTOM - TOP) * rate / top;
   const first = corrections[0], last = corrections.at(-1);
   const about = `Character error rate of the last 20 corrections: ${percent(first.rate, 1)} at the first, ${percent(last.rate, 1)} at the last of ${count}.`;
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": about, class: "plot" });
+  const drawing = svg("svg", { viewBox: `0 0 ${wide} ${HIGH}`, role: "img", "aria-label": about, class: "plot" });
   for (let rate = 0; rate <= top + 1e-9; rate += step) {
-    drawing.append(svg("line", { class: "grid", x1: LEFT, x2: WIDE - RIGHT, y1: y(rate), y2: y(rate) }),
+    drawing.append(svg("line", { class: "grid", x1: LEFT, x2: wide - RIGHT, y1: y(rate), y2: y(rate) }),
       svg("text", { x: LEFT - 8, y: y(rate) + 4, "text-anchor": "end", text: percent(rate) }));
   }
   for (const lesson of lessons.filter((each) => each.used)) {
@@ -147,7 +147,7 @@ function plot(corrections, lessons) {
   const path = corrections.map((point, place) => `${place ? "L" : "M"}${x(point.n).toFixed(1)} ${y(point.rate).toFixed(1)}`).join("");
   drawing.append(svg("path", { class: "curve", d: path }));
   if (count <= 60) drawing.append(...corrections.map((point) => svg("circle", { class: "dot", cx: x(point.n), cy: y(point.rate), r: 3 }, svg("title", { text: `Correction ${point.n}: ${percent(point.rate, 1)}` }))));
-  drawing.append(svg("text", { x: LEFT, y: HIGH - 10, text: "1" }), svg("text", { x: WIDE - RIGHT, y: HIGH - 10, "text-anchor": "end", text: plural(count, "correction") }));
+  drawing.append(svg("text", { x: LEFT, y: HIGH - 10, text: "1" }), svg("text", { x: wide - RIGHT, y: HIGH - 10, "text-anchor": "end", text: plural(count, "correction") }));
   const lines = lessons.some((each) => each.used) ? " Upright lines: lessons." : "";
   return [h("figcaption", { text: `Error against corrections: character error rate of what was read, over the last 20 corrections.${lines}` }), drawing];
 }

@@ -16,7 +16,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from bench_common import Row, describe_machine, in_fresh_process, report
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recognizer.config import CellSettings, cell_names
+from recognizer.config import CellParts, CellSettings, cell_names
 from recognizer.errors import InputError, RecognizerError
 from recognizer.models.cells import build_cell
 from recognizer.models.recurrent_cell import CellOutput, GatedCell, RecurrentCell, State, last_states
@@ -62,6 +62,7 @@ class Settings:
     chunk: int = 64  # symbols of a stream between two updates
     test: int = 2560  # sequences; the paper has 10,000
     stream: int = 100_000  # symbols of each test stream
+    parts: CellParts = field(default_factory=CellParts)  # of the cell composed
 
 
 TASKS = {"distractors": Settings(600, 0.03), "reber": Settings(1000, 0.01, hidden=8)}
@@ -131,9 +132,9 @@ class Reader(nn.Module):
     and takes in little until it has learned what; exp(remember) is about the number of steps that an untrained cell remembers.
     """
 
-    def __init__(self, cell: str, inputs: int, hidden: int, outputs: int, remember: float) -> None:
+    def __init__(self, cell: str, inputs: int, hidden: int, outputs: int, remember: float, parts: CellParts | None = None) -> None:
         super().__init__()
-        settings = CellSettings(forget_bias=remember, positions=1, kernel=1)
+        settings = CellSettings(forget_bias=remember, positions=1, kernel=1, parts=parts or CellParts())
         self.cell = PlainRnn(inputs, hidden, batch_first=True) if cell == "rnn" else build_cell(cell, inputs, hidden, settings)
         self.answer = nn.Linear(hidden, outputs)
         bias = self.cell.bias_l0 if isinstance(self.cell, GatedCell) and "i" in self.cell.blocks else getattr(self.cell, "bias_ih_l0", None)
@@ -160,7 +161,7 @@ class Training(ABC):
     def __init__(self, task: str, cell: str, seed: int, settings: Settings) -> None:
         self.task, self.cell, self.seed, self.settings = task, cell, seed, settings
         torch.manual_seed(seed)
-        self.network = Reader(cell, self.inputs, settings.hidden, self.outputs, self.remember)
+        self.network = Reader(cell, self.inputs, settings.hidden, self.outputs, self.remember, settings.parts)
         self.optimizer = torch.optim.Adam(self.network.parameters(), settings.rate)
         self.curve: list[Point] = []
 

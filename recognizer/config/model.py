@@ -97,6 +97,25 @@ class MdLstmFrontend:
 
 
 @dataclass(frozen=True)
+class CellParts:
+    """What the cell `composed` consists of; all the defaults together are the LSTM."""
+
+    input_gate: bool = True  # without: 1
+    forget_gate: str = "gate"  # gate, coupled (1 - input gate; Greff et al. 2017), none (1; Hochreiter & Schmidhuber 1997)
+    output_gate: bool = True  # without: 1
+    input_activation: bool = True  # tanh of what enters the cell; without: as it is
+    output_activation: bool = True  # tanh of the cell state before the output gate; without: as it is
+    peepholes: bool = False  # gates see the cell state
+    recurrent_gates: bool = True  # gates see the output of the frame before; without: frames alone (and the cell state, with peepholes)
+    recurrent_input: bool = True  # so does what enters the cell
+
+    def __post_init__(self) -> None:
+        known = ("gate", "coupled", "none")
+        require(self.forget_gate in known, "forget_gate", f"{self.forget_gate!r} is not one of {', '.join(known)}{nearest(self.forget_gate, known)}")
+        require(self.input_gate or self.forget_gate != "coupled", "forget_gate", "coupled needs input_gate=true")
+
+
+@dataclass(frozen=True)
 class CellSettings:
     """What a recurrent cell can be told besides its size; not every cell uses every key."""
 
@@ -107,6 +126,7 @@ class CellSettings:
     positions: int = 0  # conv_lstm: bands or rows that a frame consists of; divides its size and hidden_size
     kernel: int = 5  # conv_lstm: width of the convolutions, in positions
     peepholes: bool = True  # conv_lstm: gates see the cell state
+    parts: CellParts = field(default_factory=CellParts)  # composed: its gates, activations and connections
 
     def __post_init__(self) -> None:
         _require_dropout(self, "zoneout recurrent_dropout")

@@ -137,15 +137,15 @@ class GatedCell(CompiledCell):
     Weights are drawn from [-1/sqrt(H), 1/sqrt(H)] as in ``torch.nn.LSTM``, whose names and order of blocks they keep.
     """
 
-    blocks: ClassVar[tuple[str, ...]]  # of the projected input, each H wide; "f" is a forget gate
-    recurrent_blocks: ClassVar[int | None] = None  # how many the recurrent matrix has; None: as many
-    peepholes: ClassVar[int] = 0  # rows of element-wise weights
+    blocks: tuple[str, ...]  # of the projected input, each H wide; "f" is a forget gate
+    recurrent_blocks: int | None = None  # how many the recurrent matrix has; None: as many
+    peepholes: int = 0  # rows of element-wise weights
 
     def __init__(self, inputs: int, hidden: int, settings: CellSettings) -> None:
         super().__init__()
         self.inputs, self.hidden, self.settings = inputs, hidden, settings
         self.weight_ih_l0 = self._draw(len(self.blocks) * hidden, inputs)
-        self.weight_hh_l0 = self._draw((self.recurrent_blocks or len(self.blocks)) * hidden, hidden)
+        self.weight_hh_l0 = self._draw((len(self.blocks) if self.recurrent_blocks is None else self.recurrent_blocks) * hidden, hidden)
         self.bias_l0 = self._draw(len(self.blocks) * hidden)
         self.peephole_l0 = self._draw(self.peepholes, hidden) if self.peepholes else None
         if "f" in self.blocks:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,6 +12,7 @@ from recognizer.config import CellSettings
 from recognizer.models.encoder import VariationalDropout
 from recognizer.models.kernels.driver import KernelRunner
 from recognizer.models.recurrent_cell import CellOutput, CompiledCell, State
+from recognizer.utils.device import has_bf16
 
 
 class Cell(nn.LSTM, CompiledCell):
@@ -64,4 +67,7 @@ class Cell(nn.LSTM, CompiledCell):
         """As :class:`CompiledCell` says."""
         if carry or self.settings.zoneout or self.settings.recurrent_dropout:
             return CompiledCell.forward(self, frames, lengths, state, carry)
-        return CellOutput(nn.LSTM.forward(self, frames, None if state is None else (state[0][None], state[1][None]))[0])
+        exact = torch.is_autocast_enabled(frames.device.type) and not has_bf16(frames.device)  # then its kernels know float32 only
+        with torch.autocast(frames.device.type, enabled=False) if exact else nullcontext():
+            frames = frames.float() if exact else frames
+            return CellOutput(nn.LSTM.forward(self, frames, None if state is None else (state[0][None], state[1][None]))[0])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recognizer.config import CellSettings
+from recognizer.config import CellParts, CellSettings
 from recognizer.models.cells import build_cell
 from recognizer.models.recurrent_cell import State
 from tests.models.cells import properties
@@ -60,6 +60,30 @@ def lstm(cell: Any, forget: str = "gate", peepholes: bool = True) -> Step:
         f = torch.sigmoid(blocks[1] + p[1] * c) if forget == "gate" else torch.ones_like(i) if forget == "none" else 1 - i
         new = f * c + i * torch.tanh(blocks[-2])
         return torch.sigmoid(blocks[-1] + p[2] * new) * torch.tanh(new), new
+
+    return run
+
+
+def composed(cell: Any) -> Step:
+    """Greff et al. 2017: an LSTM without the parts that the settings take from it."""
+    parts, order = cell.settings.parts, [gate for gate in "ifo" if gate in cell.blocks]
+
+    def run(x: Tensor, state: State, _: Tensor | None) -> State:
+        h, c = state
+        a = dict(zip(cell.blocks, (cell.weight_ih_l0 @ x + cell.bias_l0).view(-1, len(c)), strict=True))
+        fed = [name for name in cell.blocks if (parts.recurrent_input if name == "g" else parts.recurrent_gates)]
+        for place, name in enumerate(fed):
+            a[name] = a[name] + cell.weight_hh_l0.view(len(fed), len(c), len(c))[place] @ h
+
+        def gate(name: str, seen: Tensor) -> Tensor:
+            peephole = cell.peephole_l0[order.index(name)] if parts.peepholes else 0
+            return torch.sigmoid(a[name] + peephole * seen)
+
+        i = gate("i", c) if parts.input_gate else torch.ones_like(c)
+        f = {"gate": lambda: gate("f", c), "coupled": lambda: 1 - i, "none": lambda: torch.ones_like(c)}[parts.forget_gate]()
+        new = f * c + i * (a["g"].tanh() if parts.input_activation else a["g"])
+        o = gate("o", new) if parts.output_gate else torch.ones_like(c)
+        return o * (new.tanh() if parts.output_activation else new), new
 
     return run
 
@@ -186,6 +210,7 @@ CASES = {
     "peephole": Case(lstm, coarse=0.05),
     "lstm_1997": Case(lambda cell: lstm(cell, "none", peepholes=False), coarse=0.05),
     "coupled": Case(lambda cell: lstm(cell, "coupled"), coarse=0.05),
+    "composed": Case(composed, settings={"parts": CellParts(peepholes=True, output_activation=False)}),
     "cell_gated": Case(cell_gated, coarse=0.05),
     "gru": Case(gru, coarse=0.05),
     "highway": Case(highway, few=2),

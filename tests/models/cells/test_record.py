@@ -14,7 +14,8 @@ from tests.models.cells.properties import draw_batch, real_frames, shake
 INPUTS = HIDDEN = 8
 SETTINGS = CellSettings(heads=2, positions=4, kernel=3)
 NAMES = {
-    "lstm": "i f g o c h", "peephole": "i f g o c h", "cell_gated": "i f g o c h", "lstm_1997": "i g o c h", "coupled": "i g o c h",
+    "lstm": "i f g o c h", "peephole": "i f g o c h", "cell_gated": "i f g o c h", "composed": "i f g o c h", "lstm_1997": "i g o c h",
+    "coupled": "i g o c h",
     "gru": "r z n h", "conv_lstm": "i f g o c h", "layer_norm": "i f g o c h", "time_aware": "i f g o s c h", "slstm": "i' f' z o c n m h",
     "mlstm": "log i f o h", "highway": "i f g o c h",  # without a layer below there is no depth gate
 }  # fmt: skip

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from recognizer.formats.notebook import render_html
     from recognizer.inference.align import align
     from recognizer.inference.recognizer import Recognizer
+    from recognizer.jobs.bulk import bulk
     from recognizer.training.adapt import adapt
     from recognizer.training.run import train
     from recognizer.types import Transcript
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     load = Recognizer.load
 
 __version__ = "0.1.0"
-__all__ = ["Recognizer", "Transcript", "__version__", "adapt", "align", "evaluate", "load", "render", "render_html", "train"]
+__all__ = ["Recognizer", "Transcript", "__version__", "adapt", "align", "bulk", "evaluate", "load", "render", "render_html", "train"]
 
 # Where each public name is defined; it is imported when it is first asked for, so that what does without torch need not wait for it.
 _PLACES = {
@@ -26,6 +27,7 @@ _PLACES = {
     "Transcript": "types",
     "adapt": "training.adapt",
     "align": "inference.align",
+    "bulk": "jobs.bulk",
     "evaluate": "evaluation.evaluate",
     "render": "formats.base",
     "render_html": "formats.notebook",

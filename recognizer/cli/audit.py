@@ -31,10 +31,13 @@ def run(options: argparse.Namespace) -> int:
     from recognizer.config.compose import compose
     from recognizer.data.audit import Auditor, find_copies
     from recognizer.data.manifest import load_manifest
+    from recognizer.data.manifest_index import ManifestItems
     from recognizer.models.network import Network
     from recognizer.utils.progress import Progress
 
     items = load_manifest(options.manifest)
+    if isinstance(items, ManifestItems):
+        items.check_ids()
     against = {name: load_manifest(name) for name in options.against}
     if options.model is not None:
         bundle = load_bundle(find_bundle(options.model))

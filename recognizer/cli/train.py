@@ -37,10 +37,13 @@ def run(options: argparse.Namespace) -> int:
         for config in configs:
             print(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True), end="")
         return 0
+    from recognizer.training.ranks import Ranks
     from recognizer.training.run import train
 
     for config in configs:
-        print(train(config, resume=options.resume is not None, quiet=options.quiet))
+        bundle = train(config, resume=options.resume is not None, quiet=options.quiet)
+        if Ranks.of_environment().writes:
+            print(bundle)
     return 0
 
 

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from recognizer.inference.recognizer import Recognizer
     from recognizer.jobs.report import Report
     from recognizer.jobs.run import Run
+    from recognizer.jobs.shard import Shard
 
 EXIT_CODES = "Exit codes: 0 done; 1 some files failed, the others are done; 2 nothing could be done, or not go on; 130 interrupted."
 
 # Options that results do not depend on. Files are done again where any other has changed.
-INDEPENDENT = ("command", "sources", "model", "output_dir", "resume", "errors", "watch", "json_log", "stdin_audio", "device", "threads", "quiet",
-    "verbose", "usage_error")  # fmt: skip
+INDEPENDENT = ("command", "sources", "model", "output_dir", "resume", "shard", "errors", "watch", "json_log", "stdin_audio", "device", "threads",
+    "quiet", "verbose", "usage_error")  # fmt: skip
 
 EXAMPLE = "recognizer transcribe talk.mp3 scans/ -f txt,json -o texts/"
 
@@ -46,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stdin-audio", action="store_true", help=stdin_audio)
     parser.add_argument("--watch", metavar="FOLDER", help="read the files in FOLDER and those that come, each once it stops growing, until Ctrl-C")
     parser.add_argument("--resume", action="store_true", help="with -o: leave out what is done there, by content and settings")
-    parser.add_argument("--errors", metavar="FILE", help="write a table of the files that failed: source, message")
+    shard = "do the I-th of N parts of the files (1/N to N/N), which jobs on other processors or machines do the others of; they may share DIR"
+    parser.add_argument("--shard", metavar="I/N", help=shard)
+    errors = "write a table of the files that failed: source, message; with --shard, one for each, FILE.I-of-N in front of its ending"
+    parser.add_argument("--errors", metavar="FILE", help=errors)
     json_log = "one JSON object a line on standard error: started, segment, done, skipped, error, note, summary"
     parser.add_argument("--json-log", action="store_true", help=json_log)
     kind = parser.add_mutually_exclusive_group()
@@ -67,19 +71,26 @@ def run(options: argparse.Namespace) -> int:
     """Carry out the command; the exit codes are those of ``--help``."""
     from recognizer.formats.base import choose_writers
     from recognizer.jobs.report import Report
+    from recognizer.jobs.shard import Shard
     from recognizer.utils.files import open_folder
 
     if not (options.sources or options.stdin_audio or options.watch):
         options.usage_error("the following arguments are required: FILE, --stdin-audio or --watch")
+    shard = None if options.shard is None else Shard.parse(options.shard)
+    if shard and options.stdin_audio:
+        raise ConfigError("--shard: divides a list of files; --stdin-audio is a single recording")
     if not options.output_dir and (options.resume or options.format == "all"):
         raise ConfigError(f"{'--resume' if options.resume else '-f all'}: needs an output folder; name one with -o")
     choose_writers(options.format, None, **_layout(options))  # a misspelt one is told before a model is loaded
     if options.output_dir:
         open_folder(options.output_dir)
-    report = Report(options.quiet, options.verbose, options.json_log, options.errors, options.output_dir is not None)
+    errors = Path(options.errors) if options.errors else None
+    if errors and shard:
+        errors = errors.with_name(f"{errors.stem}.{shard.name}{errors.suffix}")
+    report = Report(options.quiet, options.verbose, options.json_log, errors, options.output_dir is not None)
     with report.listening():
         try:
-            _transcribe(options, report)
+            _transcribe(options, report, shard)
         except RecognizerError as error:
             if not options.json_log:
                 raise
@@ -88,7 +99,7 @@ def run(options: argparse.Namespace) -> int:
     return report.exit_code
 
 
-def _transcribe(options: argparse.Namespace, report: Report) -> None:
+def _transcribe(options: argparse.Namespace, report: Report, shard: Shard | None) -> None:
     """Open the model and the output, and do what is asked until it is done or interrupted."""
     from recognizer.jobs.output import Printer, ResultFolder
     from recognizer.jobs.pages import PageChoice
@@ -100,10 +111,10 @@ def _transcribe(options: argparse.Namespace, report: Report) -> None:
     with ExitStack() as stack:
         output: ResultFolder | Printer = Printer(_are_several(options))
         if options.output_dir:
-            output = stack.enter_context(open_results(options.output_dir))
+            output = stack.enter_context(open_results(options.output_dir, shard))
         models = _Models(options, report)
         try:
-            _do(options, Run(settings, output, report, models.open), models.modality())
+            _do(options, Run(settings, output, report, models.open), models.modality(), shard)
         except KeyboardInterrupt:
             kept = f"; {report.done} done and kept, the same command with --resume goes on" if options.output_dir else ""
             raise Interrupted(f"interrupted{kept}") from None
@@ -111,12 +122,15 @@ def _transcribe(options: argparse.Namespace, report: Report) -> None:
             report.close()
 
 
-def _do(options: argparse.Namespace, run: Run, wanted: Modality | None) -> None:
-    """Find the files and do them."""
+def _do(options: argparse.Namespace, run: Run, wanted: Modality | None, shard: Shard | None) -> None:
+    """Find the files and do them, or those of a shard."""
     from recognizer.jobs.find import read_list
-    from recognizer.jobs.job import plan_jobs
+    from recognizer.jobs.job import Plan, plan_jobs
     from recognizer.jobs.standard_input import NAME, spool_recording
     from recognizer.jobs.watch import watch
+
+    def pick(plan: Plan) -> Plan:
+        return plan if shard is None else shard.pick(plan)
 
     if options.stdin_audio:
         with spool_recording() as plan:
@@ -124,12 +138,12 @@ def _do(options: argparse.Namespace, run: Run, wanted: Modality | None) -> None:
             run.do(plan)
     given = [name for source in options.sources for name in (read_list() if source == "-" else [source])]
     if given:
-        run.do(plan_jobs(given, wanted, options.output_dir, once=options.output_dir is not None))
+        run.do(pick(plan_jobs(given, wanted, options.output_dir, once=options.output_dir is not None)))
     elif options.sources:
         run.report.fail(NAME, f"{NAME}: the list holds no names")
     if options.watch:
         for plan in watch(options.watch, wanted, options.output_dir):
-            run.do(plan)
+            run.do(pick(plan))
 
 
 def _layout(options: argparse.Namespace) -> dict[str, int | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from recognizer.config import Features, TextConfig
+from recognizer.config import AudioFeatures, Features, LineFeatures, Modality, StrokeFeatures, TextConfig
 from recognizer.data.cache import ArrayCache
 from recognizer.data.loading import is_clipped, is_empty, read_array
 from recognizer.data.manifest import Item, target_in_frames
+from recognizer.data.manifest_index import ManifestItems
+from recognizer.data.project_records import SUFFIXES
 from recognizer.errors import InputError
 from recognizer.text.alphabet import Alphabet, split
 
+KINDS: tuple[tuple[type, Modality, str, str], ...] = (  # features, the kind of source that they read, what it is called and how it is asked for
+    (AudioFeatures, "audio", "a recording", "features=fbank"), (LineFeatures, "line", "a picture", "features=pixels"),
+    (StrokeFeatures, "strokes", "a pen trace", "features=strokes"))  # fmt: skip
 KEPT = {"clipped"}  # findings that are worth a line but do not keep an item out of training
 READ_AHEAD = 64  # items that are decoded at a time
 
@@ -49,21 +55,19 @@ class Audit:
         labels: labels of each usable item; ``shortest``: least length of its stored array that leaves them enough frames.
         findings: every finding, in manifest order.
         symbols: how often each symbol occurs in the transcripts of readable items.
+        groups: speakers or writers of usable items; ``empty``: how many of these are marked as holding nothing (:attr:`Item.empty`).
         total: items looked at.
     """
 
-    usable: list[Item] = field(default_factory=list)
-    frames: list[int] = field(default_factory=list)
-    labels: list[int] = field(default_factory=list)
-    shortest: list[int] = field(default_factory=list)
+    usable: Sequence[Item] = ()
+    frames: array[int] = field(default_factory=lambda: array("q"))
+    labels: array[int] = field(default_factory=lambda: array("q"))
+    shortest: array[int] = field(default_factory=lambda: array("q"))
     findings: list[Finding] = field(default_factory=list)
     symbols: Counter[str] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+    empty: int = 0
     total: int = 0
-
-    @property
-    def empty(self) -> int:
-        """Usable items that are marked as holding nothing (:attr:`Item.empty`)."""
-        return sum(item.empty for item in self.usable)
 
     @property
     def excluded(self) -> list[Finding]:
@@ -95,13 +99,16 @@ class Auditor:
 
     def audit(self, items: Sequence[Item], progress: Callable[[int], None] | None = None) -> Audit:
         """Read and judge every item; ``progress`` is called with the number done so far."""
-        result = Audit(total=len(items))
-        for done, (item, array) in enumerate(self._read(items), start=1):
-            finding = self._judge(item, array, result)
+        result, places = Audit(total=len(items)), array("q")
+        for done, (item, content) in enumerate(self._read(items), start=1):
+            finding = self._judge(item, content, result)
             if finding is not None:
                 result.findings.append(finding)
+            if len(result.frames) > len(places):
+                places.append(done - 1)
             if progress is not None:
                 progress(done)
+        result.usable = items.select(places) if isinstance(items, ManifestItems) else [items[place] for place in places]
         if self.cache is not None:
             self.cache.save()
         return result
@@ -129,7 +136,7 @@ class Auditor:
     def _judge(self, item: Item, array: np.ndarray | InputError, result: Audit) -> Finding | None:
         """Add an item to the usable ones, or say why it is none; what is to be said of a usable one."""
         if isinstance(array, InputError):
-            return Finding(item, "unreadable", f"{item.id}: {array}")
+            return Finding(item, "unreadable", f"{item.id}: {array}{_advise(item.source, self.features)}")
         transcript = target_in_frames(item, self.text, self.features)
         if transcript is None or (not transcript and not item.empty):
             missing = "is empty" if transcript is not None else "is not in the manifest"
@@ -150,7 +157,9 @@ class Auditor:
         if needed > available:
             message = f"{item.id}: {len(symbols)} labels need {needed} frames, the encoder has {available}; {item.source}"
             return Finding(item, "more labels than frames", message)
-        result.usable.append(item)
+        if item.group is not None:
+            result.groups.add(item.group)
+        result.empty += item.empty
         result.frames.append(frames)
         result.labels.append(len(symbols))
         result.shortest.append(bisect_left(range(len(array)), needed, key=lambda length: self.output_frames(self.frames(length))))
@@ -162,7 +171,7 @@ class Auditor:
             "items": result.total,
             "usable": len(result.usable),
             "empty": result.empty,
-            "groups": len({item.group for item in result.usable if item.group is not None}),
+            "groups": len(result.groups),
             "findings": dict(Counter(f.kind for f in result.findings)),
             "symbols": dict(result.symbols.most_common()),
             "frames": quartiles(result.frames),
@@ -170,6 +179,12 @@ class Auditor:
         }
         hop = getattr(self.features, "hop_ms", None)
         return figures if hop is None else figures | {"hours": round(sum(result.frames) * hop / 3_600_000, 4)}
+
+
+def _advise(source: Path, features: Features) -> str:
+    """What to set where the ending of a file says that these features do not read its kind; else nothing."""
+    return next((f"; its ending is that of {name}: read it with {setting}" for kind, modality, name, setting in KINDS
+                 if source.suffix.lower() in SUFFIXES[modality] and not isinstance(features, kind)), "")  # fmt: skip
 
 
 def find_copies(items: Sequence[Item], others: Sequence[Item]) -> list[tuple[Item, Item]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from recognizer.utils.files import new_file, open_folder, remove_files
 from recognizer.utils.reading import parse_json
 
 MAX_LENGTH = 10**9  # seconds or pixels of an item
+HELD = 32 << 20  # bytes of a manifest whose items are held in memory, which take about ten times that
 KEYS = ("id", "source", "text", "units", "seconds", "width", "group", "meta")
 
 
@@ -70,14 +71,21 @@ def target_in_frames(item: Item, config: TextConfig, features: Features) -> str 
     return to_visual(found) if isinstance(found, str) and not isinstance(features, AudioFeatures) else found
 
 
-def load_manifest(path: str | Path) -> list[Item]:
+def load_manifest(path: str | Path) -> Sequence[Item]:
     """Read a manifest, or the corrections of a project (:mod:`recognizer.data.project`).
+
+    A manifest of more than ``HELD`` bytes stays on disk (:class:`~recognizer.data.manifest_index.ManifestItems`): its lines are judged when
+    they are read, and ids that occur twice are found by ``check_ids``.
 
     Raises:
         ManifestError: no such file, no items, a line that is not a JSON object with the known keys and types, or an id
             that occurs twice. The message begins with ``file:line``.
     """
     path = Path(path)
+    if path.is_file() and path.stat().st_size > HELD:
+        from recognizer.data.manifest_index import ManifestItems
+
+        return ManifestItems.open([path])
     if path.is_dir():
         from recognizer.data.project import is_project, read_corrections
 
@@ -90,7 +98,7 @@ def load_manifest(path: str | Path) -> list[Item]:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
-                item = _parse(line, path, number)
+                item = parse_item(line, path, number)
                 if item.id in lines:
                     raise ManifestError(f"{path}:{number}: the id {item.id!r} is already in line {lines[item.id]}")
                 lines[item.id] = number
@@ -162,7 +170,17 @@ def _lines(items: Iterable[Item], folder: Path) -> Iterator[str]:
         yield json.dumps(record, ensure_ascii=False)
 
 
-def _parse(line: str, path: Path, number: int) -> Item:
+def parse_item(line: str, path: Path, number: int) -> Item:
+    """The item of one line of a manifest.
+
+    Args:
+        line: with or without the end of line.
+        path: of the manifest, which sources are relative to; ``number``: of the line. Both are for errors, too.
+
+    Raises:
+        ManifestError: it is not a JSON object with the known keys and types.
+    """
+
     def fail(message: str) -> ManifestError:
         return ManifestError(f"{path}:{number}: {message}")
 

@@ -298,7 +298,7 @@ def _pronounce_items(items: Iterable[Item], path: str | Path, drop: Drop) -> Ite
 
 def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Note) -> None:
     """Note speakers or writers that are in two manifests of the folder, manifests of earlier runs included."""
-    manifests = dict(parts)
+    manifests: dict[str, Sequence[Item]] = dict(parts)
     for name in SPLITS:
         path = out / f"{name}.jsonl"
         if name not in parts and path.exists():

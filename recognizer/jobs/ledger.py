@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,20 +29,23 @@ class Ledger:
     Args:
         path: of the list; it is made with the first line.
         read: whether what stands in it counts; without it lines are only added.
+        others: lists of other runs into the same folder, which count as well.
+        wanted: of which names lines are kept in memory; None: of all.
     """
 
-    def __init__(self, path: Path, read: bool = False) -> None:
-        self.path = path
-        self._done: dict[str, tuple[str, str, list[str]]] = {}
+    def __init__(self, path: Path, read: bool = False, others: Iterable[Path] = (), wanted: Callable[[str], bool] | None = None) -> None:
+        self.path, self._wanted = path, wanted
+        self._done: dict[str, tuple[float, str, str, list[str]]] = {}
         if path.exists():
             self._mend()
         if read:
-            self._read()
+            for each in (path, *others):
+                self._read(each)
 
     def files(self, output: str, content: str, settings: str) -> list[str] | None:
         """The files that a source's results are in, if the same content was done with the same settings; None if not."""
         done = self._done.get(output)
-        return done[2] if done is not None and done[:2] == (content, settings) else None
+        return done[3] if done is not None and done[1:3] == (content, settings) else None
 
     def knows(self, output: str) -> bool:
         """Whether there is a line for this name, whatever the content was."""
@@ -52,7 +57,7 @@ class Ledger:
         Raises:
             OutputError: the list cannot be written.
         """
-        record = {"output": output, "source": source, "content": content, "settings": settings, "files": list(files)}
+        record = {"output": output, "source": source, "content": content, "settings": settings, "files": list(files), "time": time.time()}
         append_bytes(self.path, (json.dumps(record) + "\n").encode("ascii"))
 
     def _mend(self) -> None:
@@ -64,17 +69,21 @@ class Ledger:
             if data and not data.endswith(b"\n"):
                 file.truncate(begin + data.rfind(b"\n") + 1)
 
-    def _read(self) -> None:
+    def _read(self, path: Path) -> None:
+        """Take what a list says; of lines about the same file the latest counts, whichever list it is in."""
         try:
-            with self.path.open("rb") as file:
+            with path.open("rb") as file:
                 for line in file:
                     with suppress(ValueError, KeyError, TypeError):  # a line that is damaged: its file is done again
                         record: dict[str, Any] = json.loads(line)
-                        self._done[record["output"]] = (record["content"], record["settings"], [str(name) for name in record["files"]])
+                        output, when = record["output"], float(record.get("time", 0))
+                        if (self._wanted is None or self._wanted(output)) and when >= self._done.get(output, (0,))[0]:
+                            files = [str(name) for name in record["files"]]
+                            self._done[output] = (when, record["content"], sys.intern(record["settings"]), files)
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be read: {error.strerror or error}") from None
+            raise OutputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def digest_file(path: str | Path) -> str | None:

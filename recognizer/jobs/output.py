@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterable, Sequence
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol, TextIO
 
-from recognizer.errors import InputError, OutputError
+from recognizer.errors import InputError, OutputError, RecognizerWarning
 from recognizer.formats.base import Writer, save_text
 from recognizer.formats.collect import Collector
 from recognizer.formats.layout import LayoutWriter
@@ -16,10 +18,15 @@ from recognizer.formats.timed import Ctm
 from recognizer.jobs.find import STATE
 from recognizer.jobs.job import Job
 from recognizer.jobs.names import fit_name
+from recognizer.jobs.shard import Shard
 from recognizer.types import Transcript
 from recognizer.utils.files import open_folder, write_bytes
 
-_HOPELESS = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EIO})  # what the next file would meet, too
+_FULL = frozenset({errno.ENOSPC, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC)})  # what the next file would meet, too
+_LOST = frozenset(  # network storage, or a disk that was taken away
+    {getattr(errno, name) for name in ("EIO", "ESTALE", "ETIMEDOUT", "ENOTCONN", "ENODEV", "ENXIO", "EREMOTEIO", "EHOSTDOWN", "EHOSTUNREACH",
+                                       "ENETDOWN", "ENETUNREACH", "ECONNRESET", "ECONNABORTED", "ESHUTDOWN") if hasattr(errno, name)})  # fmt: skip
+WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # seconds after which writing to storage that is lost is tried again
 
 
 class Output(Protocol):
@@ -81,13 +88,18 @@ class Printer:
 class ResultFolder:
     """Writes a file for each transcript and format, below a folder as the sources lie below theirs.
 
-    Attributes:
+    Args:
         folder: the folder.
+        shard: which part of the files is written; None: all of them.
+
+    Attributes:
+        folder: the folder; ``state``: that within it in which the run keeps its lock, its list of what is done, and pages meanwhile.
         notes: lines about names that had to be changed.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, shard: Shard | None = None) -> None:
+        self.folder, self.shard = folder, shard
+        self.state = open_folder(folder / STATE if shard is None else folder / STATE / shard.name)
         self.notes: list[str] = []
         self._whole: dict[str, Collector] = {}  # by name of the file
 
@@ -102,7 +114,7 @@ class ResultFolder:
         """Write the files that hold all pages of a job."""
         try:
             for name, collector in self._whole.items():
-                collector.save(self._place(name))
+                self.persist(lambda name=name, collector=collector: collector.save(self._place(name)))  # type: ignore[misc]
             return list(self._whole)
         finally:
             self.close()
@@ -113,6 +125,24 @@ class ResultFolder:
             collector.close()
         self._whole.clear()
 
+    def persist(self, write: Callable[[], object]) -> None:
+        """Write something that can be written again from its beginning; while the storage does not answer, try again for a minute.
+
+        Raises:
+            OutputError: it cannot be written, or the storage stayed away.
+        """
+        for seconds in (*WAITS, None):
+            try:
+                if not self.state.is_dir():  # or else the results would go to what lies below the place that a network drive had
+                    raise OutputError(f"{self.folder}: the output folder is gone") from OSError(errno.ENODEV, "gone")
+                write()
+                return
+            except OutputError as error:
+                if seconds is None or not is_lost(error):
+                    raise
+                warnings.warn(f"{error}; trying again in {seconds:.0f} s", RecognizerWarning, stacklevel=2)
+                time.sleep(seconds)
+
     def exist(self, names: Iterable[str]) -> bool:
         """Whether there are files of these names."""
         return all((self.folder / name).is_file() for name in names)
@@ -120,16 +150,17 @@ class ResultFolder:
     def _write(self, job: Job, transcript: Transcript, writer: Writer) -> list[str]:
         if transcript.page is not None:
             whole = self._name(job, writer.suffix)
-            collector = self._whole.get(whole) or writer.collect(open_folder(self.folder / STATE))
+            collector = self._whole.get(whole) or writer.collect(self.state)
             if collector is not None:
                 self._add(whole, collector, transcript)
                 return []
         name = self._name(job, _part(transcript) + writer.suffix)
         if isinstance(writer, Ctm):
-            save_text(_render(writer, job, transcript), self._place(name))
+            text = _render(writer, job, transcript)
+            self.persist(lambda: save_text(text, self._place(name)))
         else:
             content = writer.render_bytes(transcript)
-            write_bytes(self._place(name), content)
+            self.persist(lambda: write_bytes(self._place(name), content))
         return [name]
 
     def _add(self, name: str, collector: Collector, transcript: Transcript) -> None:
@@ -161,9 +192,19 @@ class ResultFolder:
 
 
 def is_hopeless(error: InputError) -> bool:
-    """Whether writing failed for a reason that every other file would meet, too: the disk is full or cannot be written to."""
+    """Whether writing failed for a reason that every other file would meet, too: the disk is full, cannot be written to, or is gone."""
+    return is_lost(error) or _reason(error) in _FULL
+
+
+def is_lost(error: InputError) -> bool:
+    """Whether writing failed because the storage does not answer, which may pass."""
+    return _reason(error) in _LOST
+
+
+def _reason(error: InputError) -> int | None:
+    """What the system said of a failure to write."""
     reason = error.__cause__ or error.__context__
-    return isinstance(error, OutputError) and isinstance(reason, OSError) and reason.errno in _HOPELESS
+    return reason.errno if isinstance(error, OutputError) and isinstance(reason, OSError) else None
 
 
 def _part(transcript: Transcript) -> str:

@@ -40,7 +40,7 @@ class Report:
     """
 
     def __init__(
-        self, quiet: bool = False, verbose: bool = False, json_log: bool = False, table: str | None = None, live: bool = True
+        self, quiet: bool = False, verbose: bool = False, json_log: bool = False, table: str | Path | None = None, live: bool = True
     ) -> None:
         self.verbose, self.json_log, self.live = verbose, json_log, live
         self.progress = Progress(quiet or json_log)

@@ -18,12 +18,15 @@ from recognizer.inference.recognizer import Recognizer
 from recognizer.jobs.find import STATE
 from recognizer.jobs.job import Job, Plan
 from recognizer.jobs.ledger import LEDGER, Ledger, digest_file, digest_settings
-from recognizer.jobs.output import Output, ResultFolder, is_hopeless
+from recognizer.jobs.output import Output, ResultFolder, is_hopeless, is_lost
 from recognizer.jobs.pages import BY_LOOK, PageChoice, check_lines
 from recognizer.jobs.recognize import ChannelChoice, Result, recognize
 from recognizer.jobs.report import Report
+from recognizer.jobs.shard import Shard, rival_folders, shard_folders
 from recognizer.utils.files import open_folder
-from recognizer.utils.lock import locked
+from recognizer.utils.lock import find_holder, locked
+
+LOCK = "lock"  # within the folder of the state of a run
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Run:
 
     def __init__(self, settings: Settings, output: Output, report: Report, open_model: Callable[[Modality], Recognizer]) -> None:
         self.settings, self.output, self.report, self._open_model = settings, output, report, open_model
-        self.ledger = Ledger(output.folder / STATE / LEDGER, settings.resume) if isinstance(output, ResultFolder) else None
+        self.ledger = _open_ledger(output, settings.resume) if isinstance(output, ResultFolder) else None
         self._recognizers: dict[Modality, Recognizer] = {}
         self._digests: dict[Modality, str] = {}
         self._contents: dict[str, str | None] = {}  # digests of the files that are being read
@@ -100,7 +103,8 @@ class Run:
                 self.report.count(modality, result.transcript, self._spent[modality])
             except InputError as error:
                 if is_hopeless(error):
-                    raise OutputError(f"{error}; what is done stays, and --resume goes on once there is room or permission") from None
+                    cure = "the storage is back" if is_lost(error) else "there is room or permission"
+                    raise OutputError(f"{error}; what is done stays, and --resume goes on once {cure}") from None
                 if failed is not result.job:  # one line for each file, however many parts of it fail
                     self.report.fail(result.job.source, str(error))
                 failed = result.job
@@ -124,8 +128,9 @@ class Run:
 
     def _finish(self, modality: Modality, result: Result, files: list[str]) -> None:
         content = self._contents.get(result.job.output)
-        if self.ledger is not None and content is not None:
-            self.ledger.add(result.job.output, result.job.source, content, self._digests[modality], files)
+        ledger, job = self.ledger, result.job
+        if ledger is not None and isinstance(self.output, ResultFolder) and content is not None:
+            self.output.persist(lambda: ledger.add(job.output, job.source, content, self._digests[modality], files))
         self.report.finish(result.job, result.transcript, files)
 
     def _recognizer(self, modality: Modality) -> Recognizer:
@@ -159,20 +164,38 @@ class Run:
 
 
 @contextmanager
-def open_results(name: str | Path) -> Iterator[ResultFolder]:
-    """An output folder, made if need be, that no other run uses within the block.
+def open_results(name: str | Path, shard: Shard | None = None) -> Iterator[ResultFolder]:
+    """An output folder, made if need be, into which no other run writes the same files within the block.
+
+    Args:
+        name: of the folder.
+        shard: the part of the files that is written; other shards of the same number may be at work at the same time.
 
     Raises:
         OutputError: it cannot be made or written to, or another run uses it.
     """
     folder = open_folder(name)
-    state = open_folder(folder / STATE)
     advice = "is writing its results there; wait until it ends, or name another folder"
-    with locked(state / "lock", f"{folder}: another run, process %s, {advice}"):
-        for left in state.glob(f"{PARTS}*"):  # by a run that was killed
+    output = ResultFolder(folder, shard)
+    with locked(output.state / LOCK, f"{folder}: another run{_name_part(output.state)}, process %s, {advice}"):
+        for rival in rival_folders(folder / STATE, shard):
+            if (holder := find_holder(rival / LOCK)) is not None:
+                raise OutputError(f"{folder}: another run{_name_part(rival)}, process {holder}, {advice}")
+        for left in output.state.glob(f"{PARTS}*"):  # by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
-        output = ResultFolder(folder)
         try:
             yield output
         finally:
             output.close()
+
+
+def _open_ledger(output: ResultFolder, read: bool) -> Ledger:
+    """The list of what this run has done, which knows what others did of its files, however they were divided."""
+    state = output.folder / STATE
+    others = [folder / LEDGER for folder in (state, *shard_folders(state)) if folder != output.state]
+    return Ledger(output.state / LEDGER, read, others, None if output.shard is None else output.shard.holds)
+
+
+def _name_part(state: Path) -> str:
+    """Which part of the files the run does that has this folder for its state."""
+    return "" if state.name == STATE else f" of shard {state.name.replace('-of-', '/')}"

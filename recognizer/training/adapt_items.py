@@ -66,7 +66,7 @@ def read_items(source: str | Path, modality: Modality) -> tuple[list[Item], list
         options = argparse.Namespace(group_by="folder", drop=lambda error: left_out.append(str(error)), note=left_out.append)
         items = list(corpora()["folder"].read(path.absolute(), options))
     else:
-        items = read_corrections(path, modality) if path.is_dir() else load_manifest(path)
+        items = read_corrections(path, modality) if path.is_dir() else list(load_manifest(path))
     others = {suffix: kind for kind, suffixes in SUFFIXES.items() if kind != modality for suffix in suffixes - SUFFIXES[modality]}
     wrong = [item for item in items if item.source.suffix.lower() in others]
     left_out += [f"{item.id}: {item.source} is no {KINDS[modality][0]}, which is what this model reads" for item in wrong]

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from recognizer.config import NoAugment, TrainConfig
@@ -15,6 +16,7 @@ from recognizer.data.batching import bucket_batches
 from recognizer.data.cache import ArrayCache
 from recognizer.data.dataset import BatchReader, CtcDataset
 from recognizer.data.manifest import Item, load_manifest, target_in_frames
+from recognizer.data.manifest_index import ManifestItems
 from recognizer.errors import TrainingError
 from recognizer.models.network import Network
 from recognizer.text.alphabet import Alphabet
@@ -34,10 +36,10 @@ class Split:
     frames: Sequence[int]
 
 
-def load_items(config: TrainConfig) -> dict[str, list[Item]]:
+def load_items(config: TrainConfig) -> dict[str, Sequence[Item]]:
     """The items of the splits "train" and "dev".
 
-    Under ``trainer.limit_items`` both are the first few training items.
+    Under ``trainer.limit_items`` both are the first few training items. Those of large manifests stay on disk (:class:`ManifestItems`).
 
     Raises:
         TrainingError: two training manifests share an id, or one of them is also the development manifest.
@@ -47,17 +49,26 @@ def load_items(config: TrainConfig) -> dict[str, list[Item]]:
         if not config.trainer.limit_items and (root / name).resolve() == (root / config.corpus.dev).resolve():
             raise TrainingError(f"corpus.dev: {root / config.corpus.dev} is also trained on, so that its error rate says nothing; "
                                 "hold items out (recognizer prepare ... --dev 0.1)")
-    train: list[Item] = []
-    manifests: dict[str, str] = {}
-    for name in (config.corpus.train, *config.corpus.extra):
-        for item in load_manifest(Path(config.corpus.root) / name):
-            if manifests.setdefault(item.id, name) != name:
-                raise TrainingError(f"{name}: the id {item.id!r} is also in {manifests[item.id]}; ids of all training manifests together must differ")
-            train.append(item)
+    train = _load_train({name: root / name for name in (config.corpus.train, *config.corpus.extra)})
     if config.trainer.limit_items:
         train = train[: config.trainer.limit_items]
         return {"train": train, "dev": train}
-    return {"train": train, "dev": load_manifest(Path(config.corpus.root) / config.corpus.dev)}
+    return {"train": train, "dev": load_manifest(root / config.corpus.dev)}
+
+
+def _load_train(paths: Mapping[str, Path]) -> Sequence[Item]:
+    """The items of all training manifests one after the other, no two with the same id."""
+    parts = {name: load_manifest(path) for name, path in paths.items()}
+    if any(isinstance(part, ManifestItems) for part in parts.values()):
+        train = ManifestItems.open(paths.values())
+        train.check_ids()
+        return train
+    manifests: dict[str, str] = {}
+    for name, items in parts.items():
+        for item in items:
+            if manifests.setdefault(item.id, name) != name:
+                raise TrainingError(f"{name}: the id {item.id!r} is also in {manifests[item.id]}; ids of all training manifests together must differ")
+    return [item for items in parts.values() for item in items]
 
 
 def collect_alphabet(config: TrainConfig, items: Sequence[Item]) -> Alphabet:
@@ -68,11 +79,12 @@ def collect_alphabet(config: TrainConfig, items: Sequence[Item]) -> Alphabet:
         TrainingError: no item has a transcript at the configured level.
     """
     level = config.corpus.text.level
-    transcripts = [t for t in (target_in_frames(item, config.corpus.text, config.features) for item in items) if t]
-    if not transcripts:
+    transcripts = (t for t in (target_in_frames(item, config.corpus.text, config.features) for item in items) if t)
+    first = next(transcripts, None)
+    if first is None:
         key = "text" if level == "characters" else "units"
         raise TrainingError(f"no training item has a transcript {key!r}; check the manifest and corpus.text.level={level}")
-    alphabet = Alphabet.of(transcripts, level)
+    alphabet = Alphabet.of(chain([first], transcripts), level)
     return alphabet if config.init is None else extend_alphabet(config.init, alphabet)
 
 

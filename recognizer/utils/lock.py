@@ -44,6 +44,16 @@ def locked(path: Path, busy: str, error: type[RecognizerError] = OutputError) ->
                 path.unlink()
 
 
+def find_holder(path: Path) -> str | None:
+    """The id of the other process that holds a lock; None where none does, or the system does not tell."""
+    try:
+        file = path.open("r+", encoding="ascii")
+    except OSError:
+        return None
+    with file:
+        return None if _take(file) else file.read().strip()
+
+
 def _open(path: Path) -> IO[str]:
     try:
         return path.open("a+", encoding="ascii")

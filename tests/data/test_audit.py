@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from PIL import Image, ImageDraw
 
-from recognizer.config import AudioFeatures, LineFeatures, TextConfig
+from recognizer.config import AudioFeatures, LineFeatures, StrokeFeatures, TextConfig
 from recognizer.data import audit as audit_module
 from recognizer.data.audit import Audit, Auditor, find_copies, quartiles, required_frames
 from recognizer.data.cache import ArrayCache
@@ -96,7 +96,7 @@ def test_every_kind_of_finding_names_its_item_in_order(items: list[Item]) -> Non
     assert [finding.item.id for finding in result.findings if not finding.excludes] == ["clipped"]
     assert [finding.item.id for finding in result.excluded] == [name for name, kind, _ in EXPECTED if kind != "clipped"]
     assert [item.id for item in result.usable] == ["good1", "good2", "clipped", "just", "good3"]
-    assert result.frames == [50, 25, 50, 9, 100] and result.labels == [3, 3, 3, 3, 25]
+    assert list(result.frames) == [50, 25, 50, 9, 100] and list(result.labels) == [3, 3, 3, 3, 25]
     assert result.total == len(items) == len(result.usable) + len(result.excluded)
     assert progress == list(range(1, len(items) + 1))
 
@@ -121,7 +121,7 @@ def test_order_is_kept_over_many_items(record: Callable[..., Item], tmp_path: Pa
     ]
     result = make_auditor().audit(many)
     assert [item.id for item in result.usable] == [item.id for item in many if item.source == good.source]
-    assert result.labels == [len(item.text or "") for item in result.usable]
+    assert list(result.labels) == [len(item.text or "") for item in result.usable]
     assert [finding.item.id for finding in result.findings] == [item.id for item in many if item.source != good.source]
 
 
@@ -151,7 +151,7 @@ def test_items_that_are_marked_as_empty_are_kept(record: Callable[..., Item]) ->
     ]
     result = make_auditor().audit(items)
     assert [item.id for item in result.usable] == ["marked", "quiet", "good"] and result.empty == 2
-    assert result.labels == [0, 0, 3] and result.symbols == {"a": 2, "b": 2, "c": 2}
+    assert list(result.labels) == [0, 0, 3] and result.symbols == {"a": 2, "b": 2, "c": 2}
     assert [(finding.item.id, finding.kind) for finding in result.findings] == [
         ("forgotten", "no transcript"), ("silent", "silent or blank"), ("unsure", "no transcript"), ("unsaid", "no transcript"),
         ("long", "too long")]
@@ -159,7 +159,7 @@ def test_items_that_are_marked_as_empty_are_kept(record: Callable[..., Item]) ->
     assert make_auditor().report(result)["empty"] == 2
     brief, enough = (record(name, "", seconds, meta={"empty": True}) for name, seconds in (("brief", 0.009), ("enough", 0.01)))
     result = make_auditor().audit([brief, enough])
-    assert [item.id for item in result.usable] == ["enough"] and result.shortest == [80]
+    assert [item.id for item in result.usable] == ["enough"] and list(result.shortest) == [80]
     assert result.findings[0].message.startswith("brief: 0 labels need 1 frames, the encoder has 0")
 
 
@@ -169,7 +169,7 @@ def test_units_are_judged_as_units(record: Callable[..., Item]) -> None:
     result = auditor.audit([
         record("good", None, units=("AH", "B")), record("empty", "abc", units=()), record("none", "abc"), record("odd", None, units=("AH", "C")),
     ])
-    assert [item.id for item in result.usable] == ["good"] and result.labels == [2]
+    assert [item.id for item in result.usable] == ["good"] and list(result.labels) == [2]
     assert [finding.message for finding in result.findings] == [
         "empty: the transcript ('units') is empty", "none: the transcript ('units') is not in the manifest", "odd: not in the alphabet: 'C'"]
 
@@ -189,11 +189,26 @@ def test_lines(tmp_path: Path) -> None:
     auditor = Auditor(features, TEXT, lambda width: width, halved, LETTERS, max_frames=200)
     broken = Item("broken", tmp_path / "broken.png", text="a")
     result = auditor.audit([draw("good", True), draw("blank", False), broken, draw("wide", True, 201), draw("narrow", True, 14)])
-    assert [item.id for item in result.usable] == ["good", "narrow"] and result.frames == [120, 14]
+    assert [item.id for item in result.usable] == ["good", "narrow"] and list(result.frames) == [120, 14]
     assert [(finding.item.id, finding.kind) for finding in result.findings] == [
         ("blank", "silent or blank"), ("broken", "unreadable"), ("wide", "too long")]
     assert result.findings[0].message.endswith("blank.png holds a blank line")
     assert "hours" not in auditor.report(result)
+
+
+def test_what_other_features_read_is_told_with_the_setting(record: Callable[..., Item], tmp_path: Path) -> None:
+    Image.new("L", (60, 32), 200).save(tmp_path / "line.PNG")
+    (tmp_path / "pen.inkml").write_text('<ink xmlns="http://www.w3.org/2003/InkML"><trace>0 0, 10 10, 20 0</trace></ink>')
+    (tmp_path / "broken.wav").write_bytes(b"RIFF but not really")
+    sound, *others = [record("sound"), *(Item(name, tmp_path / name, text="a") for name in ("line.PNG", "pen.inkml", "broken.wav"))]
+
+    def told(features: object, items: list[Item]) -> list[str]:
+        messages = [finding.message for finding in make_auditor(features=features).audit(items).findings]
+        return [message.partition("; its ending is that of ")[2] for message in messages]
+
+    assert told(AUDIO, [sound, *others]) == ["a picture: read it with features=pixels", "a pen trace: read it with features=strokes", ""]
+    assert told(LineFeatures(), [sound, others[1]]) == ["a recording: read it with features=fbank", "a pen trace: read it with features=strokes"]
+    assert told(StrokeFeatures(), [sound]) == ["a recording: read it with features=fbank"]
 
 
 @pytest.mark.parametrize(("labels", "frames"), [("", 0), ("a", 1), ("ab", 2), ("aa", 3), ("aaa", 5), ("abba", 5), ("aabb", 6)])

@@ -37,6 +37,21 @@ def test_half_a_line_at_the_end_costs_that_line_only(tmp_path: Path) -> None:
     assert Ledger(path, read=True).files("a", "c", "s") == []
 
 
+def test_lists_of_several_runs_count_together_and_the_latest_line_of_a_file(tmp_path: Path, monkeypatch) -> None:
+    paths = [tmp_path / name for name in ("all", "first", "second")]
+    now = iter(range(100))
+    monkeypatch.setattr("recognizer.jobs.ledger.time.time", lambda: next(now))
+    for path, name, content in [(0, "a", "c1"), (1, "a", "c2"), (2, "b", "c1"), (0, "b", "c2"), (0, "a", "c3")]:
+        Ledger(paths[path]).add(name, name, content, "s", [f"{name}.txt"])
+    for own in paths:
+        ledger = Ledger(own, read=True, others=[path for path in paths if path != own])
+        assert [content for name in "ab" for content in ("c1", "c2", "c3") if ledger.files(name, content, "s")] == ["c3", "c2"]
+    part = Ledger(paths[0], read=True, others=paths[1:], wanted=lambda name: name == "b")
+    assert part.files("b", "c2", "s") == ["b.txt"] and part.files("a", "c3", "s") is None
+    (tmp_path / "old").write_text('{"output": "z", "source": "z", "content": "c", "settings": "s", "files": []}\n')  # without a time
+    assert Ledger(tmp_path / "old", read=True).files("z", "c", "s") == []
+
+
 def test_digests(tmp_path: Path, speech_run: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert digest_file(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()

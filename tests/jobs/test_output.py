@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from recognizer.errors import InputError, OutputError
+from recognizer.errors import InputError, OutputError, RecognizerWarning
 from recognizer.formats.base import find_writers
+from recognizer.jobs import output
 from recognizer.jobs.job import Job
-from recognizer.jobs.output import Printer, ResultFolder, is_hopeless
+from recognizer.jobs.output import WAITS, Printer, ResultFolder, is_hopeless, is_lost
 from recognizer.types import Transcript, Word
 
 JOB = Job("in/sub/a.wav", "sub/a.wav", "audio", "sub_a.wav", "in/sub/a.wav")
@@ -56,3 +57,39 @@ def test_a_full_disk_is_told_from_one_bad_name(tmp_path: Path, monkeypatch, numb
         ResultFolder(tmp_path).write(JOB, TEXT, [WRITERS["txt"]])
     assert is_hopeless(caught.value) == hopeless and not is_hopeless(InputError("x"))
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that were waited for, all at once."""
+    spent: list[float] = []
+    monkeypatch.setattr(output.time, "sleep", spent.append)
+    return spent
+
+
+def test_storage_that_comes_back_costs_nothing(tmp_path: Path, monkeypatch, waits: list[float]) -> None:
+    folder, away = ResultFolder(tmp_path / "out"), tmp_path / "away"
+    (tmp_path / "out").rename(away)  # as a network drive that is lost
+    monkeypatch.setattr(output.time, "sleep", lambda seconds: (waits.append(seconds), len(waits) == 3 and away.rename(tmp_path / "out")))
+    with pytest.warns(RecognizerWarning, match=r"out: the output folder is gone; trying again in 1 s"):
+        assert folder.write(JOB, TEXT, [WRITERS["txt"]]) == ["sub/a.wav.txt"]
+    assert waits == list(WAITS[:3]) and (tmp_path / "out" / "sub" / "a.wav.txt").read_text() == "ab\n"
+
+
+@pytest.mark.filterwarnings("ignore::recognizer.errors.RecognizerWarning")
+def test_storage_that_stays_away_ends_the_run(tmp_path: Path, monkeypatch, waits: list[float]) -> None:
+    folder = ResultFolder(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / "away")
+    with pytest.raises(OutputError, match=r"out: the output folder is gone$") as caught:
+        folder.write(JOB, TEXT, [WRITERS["txt"]])
+    assert is_lost(caught.value) and is_hopeless(caught.value) and waits == list(WAITS) and not (tmp_path / "out").exists()
+    waits.clear()
+    (tmp_path / "away").rename(tmp_path / "out")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("recognizer.utils.files.Path.write_bytes", fail)
+    with pytest.raises(OutputError, match=r"a\.wav\.txt: cannot be written: Input/output error$"):
+        folder.write(JOB, TEXT, [WRITERS["txt"]])
+    assert waits == list(WAITS)

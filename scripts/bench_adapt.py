@@ -1,14 +1,17 @@
-"""The curve of adapting: errors on items of the same hand or voice that were never learnt, against the number of corrected items.
+r"""The curve of adapting: errors on items of the same hand or voice that were never learnt, against the number of corrected items.
 
 One command for each corpus; groups of the manifest to learn (pages, say) are taken whole, in a random order, until there are enough items:
 
-    python scripts/bench_adapt.py handwriting-fr PERAIRE/learn.jsonl PERAIRE/score.jsonl runs/adapt/peraire --size 25 --size 50 --size 100
+    python scripts/bench_adapt.py handwriting-fr PERAIRE/learn.jsonl PERAIRE/score.jsonl runs/adapt/peraire --size 25 --size 100 --seed 1 --seed 2
     python scripts/bench_adapt.py speech-en KATHLEEN/learn.jsonl KATHLEEN/score.jsonl runs/adapt/kathleen --size 5 --size 10 --size 25 --size 50
 
 With `--scratch` the same items are also learnt from scratch, with settings of `recognizer train`, in the same time:
 
-    python scripts/bench_adapt.py speech-en DUTCH/learn.jsonl DUTCH/score.jsonl runs/adapt/dutch --size 100 --size 300 --scratch experiment=...
+    python scripts/bench_adapt.py speech-en DUTCH/learn.jsonl DUTCH/score.jsonl runs/adapt/dutch --size 100 --size 300 --size 1000 \
+        --scratch corpus=folder features=fbank augment=speech model=speech_cnn_blstm model.frontend.time_strides=[3,2] model.dropout=0.1 \
+        corpus.text.case=lower 'corpus.text.drop=".,;:!?"' trainer.schedule=constant trainer.ema_decay=0.99 trainer.epochs=10000
 
+With `--cores 2` minutes are of processor time, two of which make one, so that other work on the machine takes nothing away.
 What is finished in OUT is kept: a second call does the missing ones. The picture goes to OUT/curve.png, or where `--picture` says.
 """
 
@@ -18,21 +21,23 @@ import argparse
 import json
 import os
 import random
+import statistics
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench_common import Row, describe_machine, report
+from bench_common import Row, report
 
 if TYPE_CHECKING:
     from recognizer.data.manifest import Item
 
 NOTES = (
     "error: of the items to score, by the bundle's own decoder, per cent; before: of the bundle as it is. low, high: 95 % interval of the",
-    "difference. held_back: before and after as adapting itself says, on items that it held back. minutes: as the clock says, cpu_minutes:",
-    "of all processors together, other work on the machine left out.",
+    "difference. held_back: before and after as adapting itself says, on items that it held back. minutes: as the clock says (with --cores:",
+    "cpu_minutes by so many), cpu_minutes: of all processors together, other work on the machine left out. mean: of the seeds, lowest and",
+    "highest are their range.",
 )
 
 
@@ -47,17 +52,35 @@ def main() -> int:
     parser.add_argument("--seed", type=int, action="append", help="of the choice of items and of adapting; repeatable (default: 1)")
     parser.add_argument("--minutes", type=float, default=10.0, help="for each adaptation (default: 10)")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores)")
+    parser.add_argument("--cores", type=int, default=0, help="count processor time, as if of so many free cores (default: what the clock says)")
     parser.add_argument("--scratch", nargs="+", default=[], metavar="OVERRIDE", help="also train from scratch with these settings")
     parser.add_argument("--picture", type=Path, help="where to draw the curve (default: OUT/curve.png)")
     parser.add_argument("--title", default="", help="of the picture")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
     options = parser.parse_intermixed_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.cores:
+        count_processor_time(options.cores)
     rows = [measure(options, size, seed) for seed in options.seed or [1] for size in options.size]
     rows += [measure_scratch(options, size, seed) for seed in options.seed or [1] for size in options.size if options.scratch]
-    report(describe_machine(options.threads), rows, NOTES, options.json)
+    report(describe_host(options.threads), rows + summarize(rows), NOTES, options.json)
     draw(rows, options.picture or options.out / "curve.png", options.title)
     return 0
+
+
+def describe_host(threads: int) -> Row:
+    """The processor and what computes on it; its speed is not measured, since errors are what counts here."""
+    import torch
+
+    from recognizer.utils.device import has_bf16, name_processor
+
+    precision = "bf16" if has_bf16(torch.device("cpu")) else "float32"
+    return {"cpu": name_processor(), "cores": os.cpu_count(), "threads": threads or "all", "torch": torch.__version__, "precision": precision}
+
+
+def count_processor_time(cores: int) -> None:
+    """Let what limits training and adapting count processor time of this process, not what the clock on the wall says."""
+    time.monotonic = time.perf_counter = lambda: time.process_time() / cores
 
 
 def choose_items(items: Sequence[Item], size: int, seed: int) -> list[Item]:
@@ -144,6 +167,18 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
+def summarize(rows: Sequence[Row]) -> list[Row]:
+    """Mean and range of the seeds, for every kind and size."""
+    found: list[Row] = []
+    for kind, size in dict.fromkeys((row["kind"], row["items"]) for row in rows):
+        errors = [row["error"] for row in rows if (row["kind"], row["items"]) == (kind, size)]
+        found.append({
+            "kind": kind, "items": size, "seed": f"{len(errors)} seeds", "mean": round(statistics.mean(errors), 2),
+            "lowest": min(errors), "highest": max(errors),
+        })  # fmt: skip
+    return found
+
+
 def percent(share: float) -> float:
     """A share in per cent, two digits behind the point."""
     return round(100 * share, 2)
@@ -161,9 +196,10 @@ def draw(rows: Sequence[Row], path: Path, title: str) -> None:
     for kind in dict.fromkeys(row["kind"] for row in rows):
         own = [row for row in rows if row["kind"] == kind]
         before = [row["before"] for row in own if "before" in row][:1]
-        sizes = sorted({row["items"] for row in own})
-        means = [sum(values) / len(values) for size in sizes if (values := [row["error"] for row in own if row["items"] == size])]
-        axes.plot([0] * len(before) + sizes, before + means, "-", color=colors[kind], label=kind)
+        means = sorted((row["items"], row["mean"], row["lowest"], row["highest"]) for row in summarize(own))
+        sizes, middle, low, high = zip(*means, strict=True)
+        axes.plot([0] * len(before) + list(sizes), before + list(middle), "-", color=colors[kind], label=kind)
+        axes.fill_between(sizes, low, high, color=colors[kind], alpha=0.15, linewidth=0)
         axes.plot([row["items"] for row in own], [row["error"] for row in own], "o", color=colors[kind], markersize=4)
         if before:
             axes.axhline(before[0] / 2, color="#999999", linewidth=0.8, linestyle="--")

@@ -36,7 +36,7 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, pret
     Args:
         overrides: choices of groups and values of keys, in Hydra's grammar.
         config_dir: a folder with the layout of ``conf/`` whose files can be chosen too.
-        pretrained: where ``init=BUNDLE`` is among the overrides, features, model, text and decoder are what this gives for it, unless
+        pretrained: where ``init=BUNDLE`` is among the overrides, features, model, objective, text and decoder are what this gives for it, unless
             a file is chosen for them, or for the experiment; overrides of single keys change them.
 
     Raises:
@@ -104,7 +104,7 @@ def _take_settings(values: dict[str, Any], bundle: RecognizerConfig, chosen: set
     if "experiment" in chosen:  # which is a choice of all groups
         return
     settings = to_dict(bundle)
-    values.update({group: settings[group] for group in ("features", "model", "decoder") if group not in chosen})
+    values.update({group: settings[group] for group in ("features", "model", "objective", "decoder") if group not in chosen})
     if "corpus" not in chosen:
         values["corpus"]["text"] = settings["text"]
 

@@ -48,6 +48,7 @@ class DecoderConfig:
     token_threshold: float = 7.0  # nats below the likeliest label of a frame; less likely ones are not appended
     beam_threshold: float = 25.0  # nats below the best prefix
     blank_skip: float = 0.999  # from this probability of the blank on, a frame appends nothing; 1: never
+    labels_per_frame: int = 4  # objective=transducer: most labels written in one frame
     lm: str | None = None  # n-gram model of words or of characters, as `recognizer lm` writes it
     lm_weight: float = 0.5
     char_lm: str | None = None  # n-gram model of characters (or units) beside a word model
@@ -61,6 +62,7 @@ class DecoderConfig:
     combine_with: str | None = None  # a second recognizer of the same input, whose hypotheses and scores join: name, or path from the bundle
     combine_weight: float = 0.5  # its share of the acoustic score
     combine_lexicon: str | None = None  # how it spells or pronounces the words
+    ctc_weight: float = 0.3  # objective=joint: share of the CTC prefix score; the attention decoder has the rest
     calibration: Calibration | None = None  # from evidence to confidence; found by `recognizer tune`
 
     @property
@@ -69,11 +71,11 @@ class DecoderConfig:
         return self.vocabulary == "closed" or (self.vocabulary == "auto" and self.lexicon is not None)
 
     def __post_init__(self) -> None:
-        require_each(self, "beam_size beam_size_token token_threshold beam_threshold", lambda value: value > 0, "must be positive")
+        require_each(self, "beam_size beam_size_token token_threshold beam_threshold labels_per_frame", lambda value: value > 0, "must be positive")
         require(self.beam_size <= MAX_BEAM, "beam_size", f"must be at most {MAX_BEAM:,}")
         require(0 < self.blank_skip <= 1, "blank_skip", "must lie in (0, 1]")
         require_not_negative(self, "lm_weight char_lm_weight")
         require_each(self, "unk_score word_score token_score", lambda score: abs(score) < float("inf"), "must be a finite number")
-        require_shares(self, "combine_weight")
+        require_shares(self, "combine_weight ctc_weight")
         known = bool(self.lexicon or self.lm or self.combine_lexicon)
         require(self.vocabulary != "closed" or known, "vocabulary", "closed needs decoder.lexicon or a word model in decoder.lm")

@@ -9,6 +9,7 @@ from recognizer.config.augment import AudioAugment, Augment, NoAugment
 from recognizer.config.decoder import DecoderConfig
 from recognizer.config.features import AudioFeatures, Features, LineFeatures, Modality
 from recognizer.config.model import ModelConfig
+from recognizer.config.objective import Ctc, MinimumRisk, Objective
 from recognizer.config.schema import require, require_each, require_not_negative
 
 MAX_THREADS = 1024  # beyond some thousands the system ends the process
@@ -35,6 +36,7 @@ class RecognizerConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     text: TextConfig = field(default_factory=TextConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
+    objective: Objective = field(default_factory=Ctc)
 
     @property
     def modality(self) -> Modality:
@@ -50,6 +52,8 @@ class RecognizerConfig:
         kind = self.model.frontend.kind
         images = isinstance(self.features, LineFeatures) and self.features.kind == "pixels"
         require(kind not in ("line_cnn", "mdlstm") or images, "model.frontend.kind", f"{kind} reads features=pixels")
+        second = self.decoder.combine_with is None or isinstance(self.objective, (Ctc, MinimumRisk))
+        require(second, "decoder.combine_with", f"two recognizers decide together by CTC, not with objective={self.objective.kind}")
         require(kind != "speech_cnn" or isinstance(self.features, AudioFeatures), "model.frontend.kind", "speech_cnn reads audio features")
 
 
@@ -117,6 +121,7 @@ class TrainConfig:
     corpus: CorpusConfig
     features: Features
     model: ModelConfig
+    objective: Objective = field(default_factory=Ctc)
     augment: Augment = field(default_factory=NoAugment)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -127,8 +132,9 @@ class TrainConfig:
 
     @property
     def recognizer(self) -> RecognizerConfig:
-        """The part that goes into the bundle."""
-        return RecognizerConfig(self.features, self.model, self.corpus.text, self.decoder)
+        """The part that goes into the bundle, where a network trained for minimum risk is one with CTC like any other."""
+        objective = Ctc() if isinstance(self.objective, MinimumRisk) else self.objective
+        return RecognizerConfig(self.features, self.model, self.corpus.text, self.decoder, objective)
 
     def __post_init__(self) -> None:
         modality = self.recognizer.modality
@@ -136,4 +142,7 @@ class TrainConfig:
         require(self.augment.kind in ("none", modality), "augment.kind", f"{self.augment.kind!r} does not fit {modality} features")
         if isinstance(self.augment, AudioAugment) and isinstance(self.features, AudioFeatures):
             require(self.augment.vocal_tract == (1.0, 1.0) or self.features.kind == "fbank", "augment.vocal_tract", "needs features.kind=fbank")
+        two_views = self.trainer.cr_ctc_weight == 0 or isinstance(self.objective, Ctc)
+        require(two_views, "trainer.cr_ctc_weight", "compares two views of CTC; needs objective=ctc")
+        require(self.objective.kind != "minimum_risk" or self.init is not None, "init", "objective=minimum_risk starts from a bundle; name one")
         require(self.device == "auto" or self.device.split(":")[0] in ("cpu", "cuda"), "device", f"{self.device!r} is not auto, cpu, cuda or cuda:N")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import inf, log
 
 import numpy as np
@@ -12,35 +11,14 @@ from recognizer.config import DecoderConfig
 from recognizer.decoding.beam_arrays import ModelArrays, SearchLimits, hotword_arrays, ngram_arrays, trie_arrays
 from recognizer.decoding.beam_kernel import NO_WORD, search_prefixes, trace
 from recognizer.decoding.ctc_score import label_log_prob
+from recognizer.decoding.decoder import Models
 from recognizer.decoding.greedy import greedy
-from recognizer.decoding.hotwords import HotwordAutomaton
 from recognizer.decoding.hypothesis import Hypothesis, check_log_probs, check_sums
-from recognizer.decoding.lexicon_trie import LexiconTrie, Spellings
 from recognizer.decoding.segments import SegmentDecoder, silence, take_distinct
 from recognizer.errors import ConfigError, InputError
-from recognizer.lm.ngram import NgramModel
 from recognizer.text.alphabet import Alphabet
 
 Traced = tuple[np.ndarray, np.ndarray, np.ndarray]  # labels of a prefix, the words that end with them, the frames they were appended in
-
-
-@dataclass(frozen=True)
-class Models:
-    """What scores a hypothesis besides the log-probs; each may be absent.
-
-    Attributes:
-        words: n-gram model of words.
-        tokens: n-gram model of the symbols of the alphabet.
-        trie: the words there are; needed with ``words``.
-        spellings: of the words in the trie, where they are not just their characters.
-        hotwords: phrases to prefer.
-    """
-
-    words: NgramModel | None = None
-    tokens: NgramModel | None = None
-    trie: LexiconTrie | None = None
-    spellings: Spellings | None = None
-    hotwords: HotwordAutomaton | None = None
 
 
 class BeamDecoder(SegmentDecoder):

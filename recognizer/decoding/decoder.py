@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,48 @@ from recognizer.text.alphabet import SPACE, Alphabet
 from recognizer.utils.parallel import in_threads
 
 if TYPE_CHECKING:
+    from recognizer.decoding.alignment import Alignment
     from recognizer.decoding.beam import BeamDecoder
+    from recognizer.decoding.hotwords import HotwordAutomaton
     from recognizer.decoding.lexicon_trie import LexiconTrie, Spellings
     from recognizer.lm.ngram import NgramModel
+    from recognizer.models.heads import Head
+
+
+@dataclass(frozen=True)
+class Models:
+    """What scores a hypothesis besides the log-probs; each may be absent.
+
+    Attributes:
+        words: n-gram model of words.
+        tokens: n-gram model of the symbols of the alphabet.
+        trie: the words there are; needed with ``words``.
+        spellings: of the words in the trie, where they are not just their characters.
+        hotwords: phrases to prefer.
+    """
+
+    words: NgramModel | None = None
+    tokens: NgramModel | None = None
+    trie: LexiconTrie | None = None
+    spellings: Spellings | None = None
+    hotwords: HotwordAutomaton | None = None
 
 
 class Decoder(ABC):
-    """Turns log-probs (T, V) into hypotheses, best first."""
+    """Turns what a network says of the frames of an input into hypotheses, best first.
+
+    Its inputs are (T, C): log-probs for CTC (V columns, of two recognizers V + V2), for other objectives what their head gives
+    (:mod:`recognizer.models.heads`).
+
+    Attributes:
+        config: the settings.
+        models: that are used.
+        closed: whether only words of a list may be written.
+    """
+
+    config: DecoderConfig
+    models: Models
+    closed = False
 
     @property
     def unspelt(self) -> tuple[str, ...]:
@@ -32,14 +68,38 @@ class Decoder(ABC):
 
         The alphabet cannot spell them or, of two recognizers that decide together, the other one or the model does not have them.
         """
-        trie: LexiconTrie | None = getattr(getattr(self, "models", None), "trie", None)
-        return () if trie is None else trie.unspelt
+        return () if self.models.trie is None else self.models.trie.unspelt
 
     @abstractmethod
-    def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
+    def decode(self, inputs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
         """The best labelings of one utterance or line: at least one, at most ``n_best``."""
 
-    def decode_all(self, log_probs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis] | Exception]:
+    @abstractmethod
+    def with_config(self, config: DecoderConfig) -> Decoder:
+        """The same models with other settings."""
+
+    def align(self, inputs: np.ndarray, labels: Sequence[int], frames: Sequence[int] | None = None) -> Alignment:
+        """Where in the frames the labels of a known text lie, by Viterbi alignment of CTC log-probs unless the decoder has a way of its own.
+
+        Args:
+            inputs: (T, C) as for :meth:`decode`.
+            labels: (L,) what is written, without blanks.
+            frames: (L,) of a hypothesis with these labels, near which they are looked for; None: anywhere.
+
+        Raises:
+            InputError: as :func:`~recognizer.decoding.alignment.viterbi_align`.
+        """
+        from recognizer.decoding.alignment import viterbi_align
+
+        return viterbi_align(inputs, labels, None if frames is None else np.maximum.accumulate(np.array(frames, np.int64)))
+
+    def peaks(self, inputs: np.ndarray, alignment: Alignment) -> np.ndarray:
+        """The highest probability (L,) that the network gives each label within its run of frames."""
+        from recognizer.decoding.confidence import peaks
+
+        return peaks(inputs, alignment)
+
+    def decode_all(self, inputs: Iterable[np.ndarray], n_best: int = 1, threads: int = 0) -> Iterator[list[Hypothesis] | Exception]:
         """:meth:`decode` of many, in order, in parallel threads (0: as many as there are processors).
 
         An item whose decoding fails gives the exception, and costs the others nothing; :func:`raise_failures` raises it.
@@ -51,7 +111,7 @@ class Decoder(ABC):
             except Exception as error:
                 return error
 
-        yield from in_threads(attempt, log_probs, threads)
+        yield from in_threads(attempt, inputs, threads)
 
 
 def raise_failures(decoded: Iterable[list[Hypothesis] | Exception]) -> Iterator[list[Hypothesis]]:
@@ -65,9 +125,16 @@ def raise_failures(decoded: Iterable[list[Hypothesis] | Exception]) -> Iterator[
 class GreedyDecoder(Decoder):
     """Best-path decoding; has one hypothesis for everything."""
 
-    def decode(self, log_probs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
+    def __init__(self) -> None:
+        self.config, self.models = DecoderConfig(), Models()
+
+    def decode(self, inputs: np.ndarray, n_best: int = 1) -> list[Hypothesis]:
         """The labels of the likeliest path."""
-        return [greedy(log_probs)]
+        return [greedy(inputs)]
+
+    def with_config(self, config: DecoderConfig) -> GreedyDecoder:
+        """The same: no setting changes it."""
+        return self
 
 
 def load_decoder(
@@ -77,6 +144,7 @@ def load_decoder(
     hotwords: Mapping[str, float] | None = None,
     second: Alphabet | None = None,
     visual: bool = False,
+    head: Head | None = None,
 ) -> Decoder:
     """Read what ``config`` names and put the decoder together.
 
@@ -92,20 +160,23 @@ def load_decoder(
             words are then those of the model that both can spell; with an open one, or a model of characters, both write the same symbols.
         visual: whether labels are characters as they stand on a line; right-to-left words of lexicons are reordered then. Models and
             hotwords are in that order already.
+        head: of the network, None for CTC alone.
 
     Raises:
         ConfigError: a file that is not there, models that do not fit together, or hotwords with a greedy decoder.
         InputError: a file that cannot be read, or that the alphabet cannot spell; a hotword that it, or the other recognizer, cannot.
     """
-    if config.kind == "greedy":
+    if config.kind == "greedy" and head is None:
         if hotwords:
             raise ConfigError("hotwords need a beam: add decoder.kind=beam")
         return GreedyDecoder()
+    if head is not None:
+        return _load_head_decoder(head, config, alphabet, folder, hotwords, visual)
     from recognizer.decoding.hotwords import find_words
 
     spellings = _load_spellings(config, "lexicon", folder, alphabet, visual)
     others = None if second is None else _load_spellings(config, "combine_lexicon", folder, second, visual)
-    words, tokens = _load_models(config, folder, alphabet, spellings is not None)
+    words, tokens = load_models(config, folder, alphabet, spellings is not None)
     wanted = [phrase for phrase, weight in (hotwords or {}).items() if weight > 0]  # whose words a closed vocabulary must have
     added = find_words(wanted, alphabet, spellings) if config.closed else ()
     if second is None:
@@ -122,6 +193,21 @@ def load_decoder(
     return WordCombination(first, _build_beam(config, second, words, None, others, hotwords))
 
 
+def _load_head_decoder(
+    head: Head, config: DecoderConfig, alphabet: Alphabet, folder: Path | None, hotwords: Mapping[str, float] | None, visual: bool
+) -> Decoder:
+    """The decoder of a network that writes label by label; ``decoder.kind=greedy`` is a beam of one without models."""
+    from recognizer.models.transducer import TransducerHead
+
+    if isinstance(head, TransducerHead):
+        from recognizer.decoding.transducer import load_transducer_decoder
+
+        return load_transducer_decoder(head, config, alphabet, folder, hotwords)
+    from recognizer.decoding.attention import load_attention_decoder
+
+    return load_attention_decoder(head, config, alphabet, folder, hotwords, visual)
+
+
 def _build_beam(
     config: DecoderConfig,
     alphabet: Alphabet,
@@ -132,7 +218,7 @@ def _build_beam(
     added: Iterable[str] = (),
 ) -> BeamDecoder:
     """The beam search with these models; ``added``: words besides those of the lexicon or the model."""
-    from recognizer.decoding.beam import BeamDecoder, Models
+    from recognizer.decoding.beam import BeamDecoder
     from recognizer.decoding.hotwords import build_hotwords
     from recognizer.decoding.lexicon_trie import build_character_trie, build_trie, spell_words
     from recognizer.lm.ngram import SPECIAL
@@ -163,7 +249,7 @@ def find_file(config: DecoderConfig, key: str, folder: Path | None) -> Path:
     return found or Path(name)
 
 
-def _load_models(
+def load_models(
     config: DecoderConfig, folder: Path | None, alphabet: Alphabet, has_lexicon: bool
 ) -> tuple[NgramModel | None, NgramModel | None]:
     """The models of words and of the symbols of the alphabet that ``decoder.lm`` and ``decoder.char_lm`` name."""

@@ -101,8 +101,10 @@ def inspect(
     features, frames = network.features(inputs, lengths)
     features = features[:, : int(frames)].clone().requires_grad_()
     with states.recording(), maps.recording():
-        log_probs, _, counts = network.encode(features, frames)
-    log_probs = log_probs[:, : int(counts)]
+        encoded = network.encode(features, frames)
+    if encoded.log_probs is None:
+        raise ConfigError(f"inspect shows recognizers with CTC, not objective={recognizer.config.objective.kind}")
+    log_probs = encoded.log_probs[:, : int(encoded.lengths)]
     table = log_probs[0].detach().numpy()
     labels = list(recognizer.decode(combined).labels)
     alignment = viterbi_align(table, labels)
@@ -204,9 +206,9 @@ def _network_inputs(recognizer: Recognizer, source: str | Path) -> tuple[Tensor,
         handle.remove()
     if emission.error is not None:
         raise InputError(emission.error)
-    if not calls or emission.frame_times is None or emission.combined_log_probs is None:
+    if not calls or emission.frame_times is None or emission.decoder_input is None:
         raise InputError(f"{source}: holds nothing to look at: silence, or a blank line")
-    return *calls[0], emission.frame_times, emission.combined_log_probs
+    return *calls[0], emission.frame_times, emission.decoder_input
 
 
 def _make_panels(states: StateRecorder, maps: MapRecorder, layer: int, side: Direction, what: Sequence[str], units: int) -> list[Panel]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item, load_manifest, target_in_frames
-from recognizer.decoding.alignment import viterbi_align
-from recognizer.decoding.confidence import peaks, word_peaks
+from recognizer.decoding.confidence import word_peaks
 from recognizer.decoding.timing import split_words, time_tokens, time_words
 from recognizer.errors import InputError
 from recognizer.inference.reading_order import order_tokens
@@ -27,7 +26,7 @@ class Aligned:
 
 
 def align(recognizer: Recognizer | str | Path, items: Sequence[Item] | str | Path) -> Iterator[Aligned]:
-    """Align the transcripts of items, cleaned as those of training were, with the network's log-probs.
+    """Align the transcripts of items, cleaned as those of training were, with what the network says of their frames.
 
     Yields one result for each item, in order. A transcript's score is the log probability of the best path that reads it. The
     confidence of a token is the highest probability the network gave it where it was aligned, that of a word the lowest among
@@ -85,10 +84,10 @@ def _encode(recognizer: Recognizer, item: Item) -> list[int] | str:
 
 
 def _align(recognizer: Recognizer, emission: Emission, labels: list[int]) -> Transcript:
-    if emission.log_probs is None or emission.frame_times is None:
+    if emission.decoder_input is None or emission.frame_times is None:
         raise InputError(emission.error)
-    alignment = viterbi_align(emission.log_probs, labels)
-    symbols, peak = recognizer.alphabet.spell(labels), peaks(emission.log_probs, alignment)
+    alignment = recognizer.decoder.align(emission.decoder_input, labels)
+    symbols, peak = recognizer.alphabet.spell(labels), recognizer.decoder.peaks(emission.decoder_input, alignment)
     tokens = time_tokens(symbols, alignment.starts, alignment.stops, emission.frame_times, peak.tolist())
     spans = split_words(symbols) if recognizer.alphabet.level == "characters" else []
     words = time_words(tokens, spans, emission.frame_times, confidences=word_peaks(peak, spans).tolist())

@@ -14,7 +14,7 @@ import torch
 from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.bundle.registry import find_bundle, find_partner
 from recognizer.config import DecoderConfig
-from recognizer.decoding.decoder import load_decoder
+from recognizer.decoding.decoder import Decoder, load_decoder
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import time_tokens, time_words
 from recognizer.errors import BundleError, ConfigError, InputError, RecognizerError
@@ -71,12 +71,9 @@ class Recognizer:
         self.decoding = decoder or bundle.config.decoder
         second = load_partner(self.decoding, bundle)
         self.bundles = (bundle,) if second is None else (bundle, second)
-        alphabet = None if second is None else second.alphabet
-        if hotwords and bundle.config.visual_order:
-            hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
-        self.decoder = load_decoder(self.decoding, bundle.alphabet, bundle.folder, hotwords, alphabet, bundle.config.visual_order)
         networks = [_load_network(each, self.device) for each in self.bundles]
         self.network = networks[0]
+        self.decoder = self.load_decoder(self.decoding, hotwords)
         self.runner = BatchRunner(networks, bundle.config.features, precision, batch_frames)
 
     @classmethod
@@ -96,6 +93,14 @@ class Recognizer:
         """
         prepare_host(threads)
         return cls(load_bundle(find_bundle(bundle)), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
+
+    def load_decoder(self, config: DecoderConfig, hotwords: Mapping[str, float] | None = None) -> Decoder:
+        """A decoder of this recognizer with other settings; see :func:`~recognizer.decoding.decoder.load_decoder`."""
+        visual = self.config.visual_order
+        if hotwords and visual:
+            hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
+        second = self.bundles[1].alphabet if len(self.bundles) > 1 and config.combine_with is not None else None
+        return load_decoder(config, self.alphabet, self.bundle.folder, hotwords, second, visual, self.network.head)
 
     @overload
     def transcribe(  # type: ignore[overload-overlap]  # a path is a string, and a string an iterable of strings
@@ -153,9 +158,9 @@ class Recognizer:
 
             depth = max(n_best, DEPTH)  # confidence is computed from several hypotheses
         for emissions in self.runner.run(sources, sample_rate):
-            decoded = self.decoder.decode_all([e.combined_log_probs for e in emissions if e.combined_log_probs is not None], depth, self.threads)
+            decoded = self.decoder.decode_all([e.decoder_input for e in emissions if e.decoder_input is not None], depth, self.threads)
             for emission in emissions:
-                if emission.combined_log_probs is None:
+                if emission.decoder_input is None:
                     transcript = Transcript(emission.source, error=emission.error)
                 else:
                     transcript = self._transcript(emission, next(decoded), n_best, times)
@@ -171,15 +176,14 @@ class Recognizer:
                 segments = []
 
     def emissions(self, sources: Iterable[One], sample_rate: int | None = None) -> Iterator[Emission]:
-        """The log-probs of each input, in order; of one that cannot be used, the error."""
+        """The log-probs of each input, or what else its decoder takes, in order; of one that cannot be used, the error."""
         parts: list[Emission] = []  # of the long recording that is being read
-        columns = [len(bundle.alphabet) for bundle in self.bundles]
         for emissions in self.runner.run(hold_all(sources), sample_rate):
             for emission in emissions:
                 if emission.partial:
                     parts.append(emission)
                     continue
-                yield merge_emissions(parts, emission, columns) if parts else emission
+                yield merge_emissions(parts, emission, self.runner.silent) if parts else emission
                 parts = []
 
     @overload
@@ -189,11 +193,14 @@ class Recognizer:
     def log_probs(self, source: Iterable[One], sample_rate: int | None = None) -> Iterator[np.ndarray]: ...
 
     def log_probs(self, source: One | Iterable[One], sample_rate: int | None = None) -> np.ndarray | Iterator[np.ndarray]:
-        """Log-probs (T, V) float32 of one input, or of each of many, in order; inputs are those of :meth:`transcribe`.
+        """CTC log-probs (T, V) float32 of one input, or of each of many, in order; inputs are those of :meth:`transcribe`.
 
         Raises:
             InputError: an input cannot be used.
+            ConfigError: the recognizer has no CTC output.
         """
+        if self.network.output is None:
+            raise ConfigError(f"a recognizer of objective={self.config.objective.kind} has no CTC output, so that there are no log-probs of frames")
         if is_one(source):
             return next(self._log_probs([cast("One", source)], sample_rate))
         return self._log_probs(cast("Iterable[One]", source), sample_rate)
@@ -219,15 +226,14 @@ class Recognizer:
 
         return align_one(self, source, text, sample_rate)
 
-    def decode(self, log_probs: np.ndarray) -> Hypothesis:
-        """The best hypothesis for an :class:`Emission`'s ``combined_log_probs``."""
-        return self.decoder.decode(log_probs)[0]
+    def decode(self, inputs: np.ndarray) -> Hypothesis:
+        """The best hypothesis for an :class:`Emission`'s ``decoder_input``."""
+        return self.decoder.decode(inputs)[0]
 
     @property
     def knows_words(self) -> bool:
         """Whether a lexicon or word model says what a word is, and words are wanted."""
-        models = getattr(self.decoder, "models", None)
-        return models is not None and models.trie is not None and self.decoding.words
+        return self.decoder.models.trie is not None and self.decoding.words
 
     def text(self, hypothesis: Hypothesis) -> str:
         """What a hypothesis says: the words of a lexicon where the symbols are units, else the symbols."""
@@ -266,15 +272,14 @@ class Recognizer:
         )
 
     def _time(self, emission: Emission, hypotheses: list[Hypothesis]) -> tuple[tuple[Token, ...], tuple[Word, ...]]:
-        """Tokens and words where Viterbi alignment puts them; the search's own frames keep it within bounds."""
-        from recognizer.decoding.alignment import viterbi_align
-        from recognizer.decoding.confidence import combine, find_words, label_posteriors, peaks, word_peaks, word_posteriors
+        """Tokens and words where the decoder's alignment puts them; the search's own frames keep it within bounds."""
+        from recognizer.decoding.confidence import combine, find_words, label_posteriors, word_peaks, word_posteriors
 
-        assert emission.log_probs is not None and emission.frame_times is not None
+        assert emission.decoder_input is not None and emission.frame_times is not None
         best = hypotheses[0]
-        alignment = viterbi_align(emission.log_probs, best.labels, np.maximum.accumulate(np.array(best.frames, np.int64)))
+        alignment = self.decoder.align(emission.decoder_input, best.labels, best.frames)
         calibration = self.decoding.calibration
-        peak = peaks(emission.log_probs, alignment)
+        peak = self.decoder.peaks(emission.decoder_input, alignment)
         confidences = combine(label_posteriors(hypotheses), peak, calibration.tokens if calibration else None)
         texts, spans = find_words(self.alphabet, best)
         by_word = combine(word_posteriors(self.alphabet, hypotheses), word_peaks(peak, spans), calibration.words if calibration else None)

@@ -21,6 +21,7 @@ from recognizer.models.network import Network
 READ_AHEAD = 64  # inputs read and sorted by length before batches are formed; the more, the less padding
 STRETCHES_FIRST, STRETCHES = 8, 32  # of a long recording that are put through the networks together; few at first, so that text comes soon
 STRETCH_FRAMES = 8000  # most feature frames in a padded batch of them: larger ones are no faster on a CPU
+RARE = 1e-6  # probability of each symbol in frames between the stretches, where the networks did not run
 READ_AHEAD_LINES = 192  # a line of text takes about 70 kB as it is read, a recording up to 2 MB
 
 
@@ -30,8 +31,9 @@ class Emission:
 
     Attributes:
         source: the path, or ``array N``.
-        log_probs: (T, V) float32; None where ``error`` is set.
-        combined_log_probs: what the decoder takes: the log-probs and, beside them, those of a second recognizer if there is one, (T, V + V2).
+        log_probs: CTC log-probs (T, V) float32; None where ``error`` is set, or the recognizer has no CTC output.
+        decoder_input: what the decoder takes (T, C) float32: the log-probs and, beside them, those of a second recognizer if there is one; of
+            other objectives than CTC what their head says of each frame. None where ``error`` is set.
         error: why the input could not be used.
         seconds: duration of a recording; ``width``: columns of a prepared line, or points of a prepared pen trace.
         frame_times: what a frame is in seconds, in pixels of the picture, or in points of the prepared trace.
@@ -42,7 +44,7 @@ class Emission:
 
     source: str
     log_probs: np.ndarray | None = None
-    combined_log_probs: np.ndarray | None = None
+    decoder_input: np.ndarray | None = None
     error: str | None = None
     seconds: float | None = None
     width: int | None = None
@@ -80,6 +82,9 @@ class BatchRunner:
 
     Raises:
         ConfigError: the networks' frames are not of the same length.
+
+    Attributes:
+        silent: what the decoder takes of a frame in which nothing is said (C,).
     """
 
     def __init__(self, networks: Sequence[Network], features: Features, precision: str, batch_frames: int) -> None:
@@ -89,6 +94,7 @@ class BatchRunner:
                 which = f"its frames are {other.stride} features long, those of the recognizer itself {first.stride}"
                 raise ConfigError(f"decoder.combine_with: {which}; name another model")
         self.networks, self.features, self.precision, self.batch_frames = networks, features, precision, batch_frames
+        self.silent = np.concatenate([network.silent_frame(RARE) for network in networks])  # (C,)
         # samples of a recording that a frame of log-probs stands for
         self.step = int(first.features.hop) * first.stride if isinstance(features, AudioFeatures) else 1  # type: ignore[arg-type]
         self.loader = InputLoader(features, batch_frames, self.step)
@@ -190,16 +196,15 @@ class BatchRunner:
         inputs, lengths = inputs.to(device), lengths.to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             outputs = [network(inputs, lengths) for network in self.networks]
-        log_probs, frames = torch.cat([table for table, _ in outputs], dim=2), outputs[0][1]
-        for piece, row, count in zip(batch, log_probs.cpu().numpy(), frames.tolist(), strict=True):
+        tables, frames = torch.cat([table for table, _ in outputs], dim=2), outputs[0][1]
+        for piece, row, count in zip(batch, tables.cpu().numpy(), frames.tolist(), strict=True):
             piece.job.pieces.append(row[piece.first : count if piece.stop is None else min(count, piece.stop)].copy())
 
     def _finish(self, job: _Job) -> Emission:
         loaded = job.loaded
         if loaded.error is not None:
             return Emission(loaded.name, error=loaded.error)
-        columns = sum(network.num_labels for network in self.networks)
-        combined = np.concatenate(job.pieces) if job.pieces else np.empty((0, columns), dtype=np.float32)
+        combined = np.concatenate(job.pieces) if job.pieces else np.empty((0, len(self.silent)), dtype=np.float32)
         job.pieces = []
         if isinstance(self.features, AudioFeatures):
             return self._emission(loaded.name, combined, loaded.length / self.features.sample_rate)
@@ -208,11 +213,11 @@ class BatchRunner:
         else:
             place = loaded.columns
             times = FrameTimes.of_line(self.networks[0].stride, self.features.height, loaded.length, place.offset, place.scale)
-        return Emission(loaded.name, combined[:, : self.networks[0].num_labels], combined, width=loaded.length, frame_times=times)
+        return Emission(loaded.name, self.networks[0].ctc_log_probs(combined), combined, width=loaded.length, frame_times=times)
 
     def _emission(self, name: str, combined: np.ndarray, seconds: float, start: int = 0, partial: bool = False) -> Emission:
         """The emission of a recording, or of a stretch of it that ends after so many seconds."""
         step = self.step / self.features.sample_rate  # type: ignore[union-attr]
         times = FrameTimes(step, WORD_REACH_SECONDS, start * step, seconds)
-        log_probs = combined[:, : self.networks[0].num_labels]
+        log_probs = self.networks[0].ctc_log_probs(combined)
         return Emission(name, log_probs, combined, seconds=seconds, frame_times=times, start=start, partial=partial)

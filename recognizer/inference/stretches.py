@@ -13,26 +13,25 @@ from recognizer.text.alphabet import Alphabet
 from recognizer.types import Alternative, Token, Transcript, Word
 
 SPACE = " "
-RARE = 1e-6  # probability of each symbol in frames between the stretches, where the networks did not run
 
 
-def merge_emissions(parts: Sequence[Emission], final: Emission, columns: Sequence[int]) -> Emission:
-    """One emission of those of the stretches of a recording; the frames between them are blank.
+def merge_emissions(parts: Sequence[Emission], final: Emission, silent: np.ndarray) -> Emission:
+    """One emission of those of the stretches of a recording; the frames between them are silent.
 
     Args:
         parts: of the stretches, in order.
         final: the one that ends them; its ``start`` is how many frames the recording has.
-        columns: how many labels each network has.
+        silent: what the decoder takes of a frame between them (C,).
     """
     if final.error is not None or not parts:
         return final
-    blank = np.concatenate([np.log([1 - RARE * (count - 1), *[RARE] * (count - 1)]) for count in columns]).astype(np.float32)
-    whole = np.tile(blank, (final.start, 1))
+    whole = np.tile(silent, (final.start, 1))
     for part in parts:
-        assert part.combined_log_probs is not None
-        place = whole[part.start : part.start + len(part.combined_log_probs)]
-        place[:] = part.combined_log_probs[: len(place)]
-    return replace(final, log_probs=whole[:, : columns[0]], combined_log_probs=whole, start=0)
+        assert part.decoder_input is not None
+        place = whole[part.start : part.start + len(part.decoder_input)]
+        place[:] = part.decoder_input[: len(place)]
+    log_probs = None if final.log_probs is None else whole[:, : final.log_probs.shape[1]]
+    return replace(final, log_probs=log_probs, decoder_input=whole, start=0)
 
 
 def join_transcripts(parts: Sequence[Transcript], final: Transcript, alphabet: Alphabet, n_best: int = 1) -> Transcript:
@@ -78,8 +77,8 @@ def note_empty(transcript: Transcript, emission: Emission) -> None:
         transcript: of the whole recording.
         emission: of the whole recording, or the one that ends those of its stretches.
     """
-    if transcript.error is None and not transcript.units and emission.seconds is not None and emission.log_probs is not None:
-        silent = len(emission.log_probs) == 0 and emission.start == 0
+    if transcript.error is None and not transcript.units and emission.seconds is not None and emission.decoder_input is not None:
+        silent = len(emission.decoder_input) == 0 and emission.start == 0
         note(transcript.source, "is silent, so that it has no text" if silent else "no speech found, so that it has no text")
 
 

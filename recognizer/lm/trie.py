@@ -125,7 +125,7 @@ def _find_arcs(keys: np.ndarray, size: int, fallback: np.ndarray, states: np.nda
     arcs = np.zeros(len(states), dtype=np.int64)
     left = np.arange(len(states))
     while len(left):
-        wanted = states * np.int64(size) + symbols[left]
+        wanted = states.astype(np.int64) * size + symbols[left]  # numpy 1 leaves them 32 bits, which large models go beyond
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         found = keys[place] == wanted
         arcs[left[found]] = place[found]

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from recognizer.config import ModelConfig
 from recognizer.config.schema import require
+from recognizer.models.batch_share import draw
 from recognizer.models.cells import build_cell
 from recognizer.models.masking import reverse, valid_frames
 from recognizer.models.recurrent_cell import CellOutput, RecurrentCell, run_in_chunks
@@ -27,7 +28,7 @@ class VariationalDropout(nn.Module):
         """(B, T, D) -> same shape; the identity in evaluation mode."""
         if not self.training or self.probability == 0:
             return frames
-        kept = torch.rand(frames.shape[0], 1, frames.shape[2], device=frames.device) >= self.probability
+        kept = draw(frames.shape[0], 1, frames.shape[2], device=frames.device) >= self.probability
         return frames * (kept / (1 - self.probability)).to(frames.dtype)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recognizer.config import LineCnn, SpeechCnn, Stack
+from recognizer.models.batch_share import draw, sum_over_batch
 from recognizer.models.masking import valid_frames
 
 Length = TypeVar("Length", int, Tensor)
@@ -95,14 +96,30 @@ class MaskedBatchNorm(nn.Module):
         return scale, self.bias - mean * scale
 
     def _measure(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        count = lengths.sum() * maps.shape[2]
-        exact = maps.float()
-        mean = exact.sum((0, 2, 3)) / count
-        variance = ((exact * exact).sum((0, 2, 3)) / count - mean * mean).clamp_min(0)
+        exact, channels = maps.float(), maps.shape[1]
+        count = (lengths.sum() * maps.shape[2]).to(exact)
+        sums = sum_over_batch(torch.cat([exact.sum((0, 2, 3)), (exact * exact).sum((0, 2, 3)), count[None]]))
+        mean = sums[:channels] / sums[-1]
+        variance = (sums[channels:-1] / sums[-1] - mean * mean).clamp_min(0)
         with torch.no_grad():
             self.mean.lerp_(mean, self.momentum)
             self.variance.lerp_(variance, self.momentum)
         return mean, variance
+
+
+class ChannelDropout(nn.Module):
+    """Dropout of whole channels of (B, C, F, T) maps (Tompson et al. 2015)."""
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, F, T) -> same shape; the identity in evaluation mode."""
+        if not self.training or self.probability == 0:
+            return maps
+        kept = draw(*maps.shape[:2], device=maps.device) >= self.probability
+        return maps * (kept / (1 - self.probability)).to(maps.dtype)[:, :, None, None]
 
 
 class MaskedConvolution(nn.Module):
@@ -120,7 +137,7 @@ class MaskedConvolution(nn.Module):
         padding = (kernel[0] // 2, kernel[1] // 2)
         self.convolution = nn.Conv2d(inputs, outputs, kernel, strides, padding, bias=False)
         self.norm = MaskedBatchNorm(outputs)
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = ChannelDropout(dropout)
         self.strides = strides
 
     def forward(self, maps: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

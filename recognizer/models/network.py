@@ -1,10 +1,11 @@
-"""The whole network: features, front-end, stacked bidirectional LSTM and CTC output layer."""
+"""The whole network: features, front-end, stacked bidirectional LSTM, CTC output layer, and what an objective adds."""
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,10 +14,11 @@ from recognizer.config import AudioFeatures, Features, LineCnn, LineFeatures, Md
 from recognizer.image.features import LineFeatureExtractor
 from recognizer.models.encoder import Encoder
 from recognizer.models.frontends import FrameStack, Frontend, Identity, Length, LineConvolutions, SpeechConvolutions
+from recognizer.models.heads import build_head, has_ctc_output
 from recognizer.models.mdlstm import MdLstmEncoder
 from recognizer.strokes.features import StrokeFeatureExtractor
 
-_OUTPUT_LAYER = re.compile(r"(?:output|auxiliary|encoder\.conditions\.\d+\.(output|back))\.")
+_OUTPUT_LAYER = re.compile(r"(?:output|auxiliary|head\.(?:embedding|output|joint\.\w*output)|encoder\.conditions\.\d+\.(output|back))\.")
 
 
 def label_axis(name: str) -> int | None:
@@ -47,15 +49,37 @@ class IntermediateCtc(NamedTuple):
     share: float
 
 
+class Encoded(NamedTuple):
+    """What the encoder makes of a batch.
+
+    Attributes:
+        log_probs: CTC log-probs (B, T, V) in float32, whatever the autocast precision; None where the objective has no CTC output layer.
+        intermediate: in training, log-probs from below.
+        frames: outputs of the encoder (B, T, H).
+        lengths: (B,) frames of each item.
+    """
+
+    log_probs: Tensor | None
+    intermediate: list[IntermediateCtc]
+    frames: Tensor
+    lengths: Tensor
+
+
 class Network(nn.Module):
-    """Maps padded batches of waveforms (B, N), line images (B, W, H) or pen traces (B, T, 5) to CTC log-probs (B, T, V).
+    """Maps padded batches of waveforms (B, N), line images (B, W, H) or pen traces (B, T, 5) to what a decoder takes: CTC log-probs (B, T, V).
 
     One code path for all: the features decide what a frame is, the front-end how many of them the recurrent layers see.
-    What comes out for an item does not depend on the other items of its batch.
+    What comes out for an item does not depend on the other items of its batch. Objectives other than CTC have a head
+    (:mod:`recognizer.models.heads`) which writes label by label; its decoder takes frames of another kind.
 
     Args:
-        config: features, front-end and encoder.
+        config: features, front-end, encoder and objective.
         labels: V, size of the alphabet with the blank (label 0).
+
+    Attributes:
+        num_labels: V.
+        output: the CTC output layer, None where the objective has none.
+        head: what the objective adds, None for CTC.
     """
 
     def __init__(self, config: RecognizerConfig, labels: int) -> None:
@@ -64,7 +88,9 @@ class Network(nn.Module):
         self.features = _features(config.features)
         self.frontend = _frontend(config, self.features.dim)
         self.encoder = Encoder(self.frontend.dim, model, labels) if model.num_layers else NoLayers(self.frontend.dim)
-        self.output = nn.Linear(self.encoder.dim, labels)
+        self.num_labels = labels
+        self.output = nn.Linear(self.encoder.dim, labels) if has_ctc_output(config.objective) else None
+        self.head = build_head(config.objective, self.encoder.dim, labels)
         self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.frontend_ctc_weight > 0 else None
         self._frontend_ctc_weight, self._intermediate_ctc_weight = model.frontend_ctc_weight, model.intermediate_ctc_weight
         if model.uniform > 0:
@@ -82,20 +108,16 @@ class Network(nn.Module):
         return self.frontend.stride
 
     @property
-    def num_labels(self) -> int:
-        """V, labels that each frame has a log-prob for."""
-        return self.output.out_features
-
-    @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.output.weight.device
+        return next(self.parameters()).device
 
-    def encode(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, list[IntermediateCtc], Tensor]:
-        """Normalized features (B, T, D), zero beyond lengths (B,) -> log-probs, intermediate ones in training, lengths.
+    def ctc_log_probs(self, decoder_input: np.ndarray) -> np.ndarray | None:
+        """The CTC log-probs (T, V) within what the decoder takes (T, C), None where the objective has none."""
+        return None if self.output is None else decoder_input[:, : self.num_labels]
 
-        Log-probs are (B, T', V) in float32, whatever the autocast precision.
-        """
+    def encode(self, features: Tensor, lengths: Tensor) -> Encoded:
+        """Normalized features (B, T, D), zero beyond lengths (B,), through front-end, encoder and CTC output layer."""
         points = isinstance(self.features, StrokeFeatureExtractor) and self.frontend.stride == 1
         gaps = self.features.gaps(features) if points else None  # type: ignore[operator]
         frames, lengths = self.frontend(features, lengths)
@@ -105,12 +127,26 @@ class Network(nn.Module):
         outputs, intermediate = self.encoder.encode(frames, lengths, gaps)
         if self.training:
             early += [IntermediateCtc(log_probs, self._intermediate_ctc_weight / len(intermediate)) for log_probs in intermediate]
-        return _log_probs(self.output, outputs), early, lengths
+        return Encoded(None if self.output is None else _log_probs(self.output, outputs), early, outputs, lengths)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms (B, N) float32, line images (B, W, H) uint8 or points (B, T, 5) float32, lengths (B,) -> log-probs (B, T, V), lengths (B,)."""
-        log_probs, _, lengths = self.encode(*self.features(inputs, lengths))
+        """Waveforms (B, N) float32, line images (B, W, H) uint8 or points (B, T, 5) float32, lengths (B,) -> (B, T, C) float32, lengths (B,).
+
+        C columns are what the decoder takes of a frame: V log-probs with CTC, else what the head says, log-probs in front if there are any.
+        """
+        log_probs, _, frames, lengths = self.encode(*self.features(inputs, lengths))
+        if self.head is not None:
+            return self.head.decoder_input(frames, log_probs).float(), lengths
+        assert log_probs is not None  # without a head CTC is all there is
         return log_probs, lengths
+
+    def silent_frame(self, probability: float) -> np.ndarray:
+        """What the decoder takes (C,) of a frame in which nothing is said: the blank, each label having this probability; zeros for a head."""
+        log_probs = np.log([1 - probability * (self.num_labels - 1), *[probability] * (self.num_labels - 1)])
+        parts = [log_probs] if self.output is not None else []
+        if self.head is not None:
+            parts.append(np.zeros(self.head.dim - (self.num_labels if parts else 0)))
+        return np.concatenate(parts).astype(np.float32)
 
 
 def _features(config: Features) -> LineFeatureExtractor | AudioFeatureExtractor | StrokeFeatureExtractor:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from recognizer.bundle.io import Bundle
 from recognizer.config import AudioAugment, Augment, CorpusConfig, DecoderConfig, LineAugment, Modality, StrokeAugment, TrainConfig, TrainerConfig
+from recognizer.utils.device import choose_device, has_bf16
 
 BATCH = 8  # items in a step
 LEARNING_RATES: dict[Modality, float] = {"audio": 1e-3, "line": 2e-3, "strokes": 1e-3}
@@ -37,17 +36,12 @@ def training_settings(bundle: Bundle, items: int, work: Path, seed: int, device:
     config = bundle.config
     trainer = TrainerConfig(
         learning_rate=LEARNING_RATES[config.modality], epochs=choose_epochs(items), warmup_steps=WARMUP, max_batch_size=BATCH,
-        batch_frames=MAX_FRAMES, ema_decay=0.0, precision="bf16" if has_bf16(device) else "float32", num_workers=0, schedule="cosine",
+        batch_frames=MAX_FRAMES, ema_decay=0.0, precision="bf16" if has_bf16(choose_device(device)) else "float32", num_workers=0,
+        schedule="cosine",
     )  # fmt: skip
     corpus = CorpusConfig(name=bundle.folder.name, text=config.text)
     return TrainConfig(
-        corpus, config.features, config.model, AUGMENT[config.modality], DecoderConfig(), trainer, str(work), str(bundle.folder), seed, device
-    )
+        corpus, config.features, config.model, config.objective, AUGMENT[config.modality], DecoderConfig(), trainer, str(work),
+        str(bundle.folder), seed, device,
+    )  # fmt: skip
 
-
-def has_bf16(device: str) -> bool:
-    """Whether the processor or GPU multiplies bfloat16 numbers faster than float32."""
-    if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
-        return True
-    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(supported is not None and torch.backends.mkldnn.is_available() and supported())

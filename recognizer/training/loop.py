@@ -8,21 +8,27 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from recognizer.audio.spec_augment import mask_spectrogram, warp_vocal_tracts
 from recognizer.config import AudioAugment, AudioFeatures, TrainConfig
 from recognizer.data.batching import bucket_batches
 from recognizer.data.dataset import Batch, BatchReader
 from recognizer.errors import TrainingError
+from recognizer.models.batch_share import share_of_batch
 from recognizer.models.encoder import SelfAttention, VariationalDropout
+from recognizer.models.frontends import ChannelDropout
 from recognizer.models.network import Network
 from recognizer.models.recurrent_cell import RecurrentCell
 from recognizer.training.datamodule import Split
 from recognizer.training.ema import ExponentialMovingAverage, weight_noise
 from recognizer.training.loss import mean_over_views, view_divergences
+from recognizer.training.objective import TrainingObjective, build_objective
 from recognizer.training.optimizer import Schedule, build_optimizer, restore_optimizer
+from recognizer.training.ranks import Ranks
 from recognizer.utils.device import count_workers
 from recognizer.utils.seeding import item_rng
 
@@ -59,6 +65,38 @@ class EpochStats:
     worked: float = 0.0  # seconds spent in the network
 
 
+class BatchLoss(nn.Module):
+    """From features to the loss: all that has a gradient in training, in one module, as distributed training wants it.
+
+    Args:
+        config: settings of the run.
+        network, objective: on their device.
+    """
+
+    def __init__(self, config: TrainConfig, network: Network, objective: TrainingObjective) -> None:
+        super().__init__()
+        self.config, self.network, self.objective = config, network, objective
+
+    def forward(self, features: Tensor, lengths: Tensor, batch: Batch, views: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """What is minimized, summed over the batch, and of it the loss of the objective alone, without gradient.
+
+        Args:
+            features: (views * B, T, D), augmented; lengths (B,).
+            batch: its targets.
+            views, generator: as :class:`~recognizer.training.objective.TrainingObjective` says.
+        """
+        settings = self.config.trainer
+        with torch.autocast(features.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+            encoded = self.network.encode(features, lengths.repeat(views))
+            loss: Tensor = self.objective(self.network, encoded, batch, views, generator)
+        total = (1 - sum(output.share for output in encoded.intermediate)) * loss
+        for output in encoded.intermediate:
+            total = total + output.share * mean_over_views(output.log_probs, encoded.lengths, batch, views)
+        if views == 2 and encoded.log_probs is not None:
+            total = total + settings.cr_ctc_weight * view_divergences(encoded.log_probs, encoded.lengths).sum()
+        return total, loss.detach()
+
+
 @dataclass
 class Trainer:
     """A network with everything that changes while it is trained.
@@ -68,18 +106,23 @@ class Trainer:
         network: on its device.
         train: audited training items.
         state: where training stands.
+        ranks: this process among those that train together. All plan the same batches, and each takes its share of every one.
     """
 
     config: TrainConfig
     network: Network
     train: Split
     state: TrainState = field(default_factory=TrainState)
+    ranks: Ranks = field(default_factory=Ranks)
 
     def __post_init__(self) -> None:
         settings = self.config.trainer
         self.device = self.network.device
         self.optimizer = build_optimizer(self.network, settings)
         self.schedule = Schedule(settings)
+        self.objective = build_objective(self.config, self.train.dataset.alphabet).to(self.device)
+        loss = BatchLoss(self.config, self.network, self.objective)
+        self.batch_loss = DistributedDataParallel(loss, broadcast_buffers=False) if self.ranks.world > 1 else loss
         self.ema = ExponentialMovingAverage(self.network, settings.ema_decay) if settings.ema_decay else None
         dataset = replace(self.train.dataset, clean_epochs=settings.clean_epochs)
         self.reader = BatchReader(dataset, count_workers(settings.num_workers, self.device))
@@ -87,7 +130,7 @@ class Trainer:
     def run_epoch(self, stats: EpochStats) -> Iterator[None]:
         """Train to the end of the current epoch from wherever ``state`` stands, one optimizer step an iteration."""
         plan, accumulation = self.plan(), self.config.trainer.gradient_accumulation_steps
-        batches = self.reader.read(plan[self.state.batch :], self.state.epoch)
+        batches = self.reader.read([self.ranks.share(batch) or batch[:1] for batch in plan[self.state.batch :]], self.state.epoch)
         self._set_mode()
         started = time.perf_counter()
         for first in range(self.state.batch, len(plan), accumulation):
@@ -96,9 +139,13 @@ class Trainer:
             for number in numbers:
                 batch = next(batches)
                 arrived = time.perf_counter()
-                self._backward(batch, number, len(numbers), stats)
+                last = number == numbers[-1]
+                whole = self.batch_loss
+                # gradients travel once a step
+                with whole.no_sync() if isinstance(whole, DistributedDataParallel) and not last else nullcontext():
+                    self._backward(batch, number, len(numbers), stats, len(plan[number]))
                 ids += batch.ids
-                if number == numbers[-1]:
+                if last:
                     self._step((number + 1) / len(plan), ids)
                     self.state.batch = number + 1
                 finished = time.perf_counter()
@@ -146,31 +193,32 @@ class Trainer:
             for module in self.network.modules():
                 # not torch's LSTM, which cannot be trained in evaluation mode on every device
                 random_cell = isinstance(module, RecurrentCell) and not isinstance(module, nn.LSTM)
-                if random_cell or isinstance(module, (nn.Dropout, nn.Dropout2d, VariationalDropout, SelfAttention)):
+                if random_cell or isinstance(module, (nn.Dropout, ChannelDropout, VariationalDropout, SelfAttention)):
                     module.eval()
 
-    def _backward(self, batch: Batch, number: int, batches: int, stats: EpochStats) -> None:
-        """Add the gradient of one batch, one of so many in its step: that of the loss per label, so that long and short batches weigh alike."""
+    def _backward(self, batch: Batch, number: int, batches: int, stats: EpochStats, size: int | None = None) -> None:
+        """Add the gradient of one batch, one of so many in its step: that of the loss per label, so that long and short batches weigh alike.
+
+        ``batch`` is the share of this process of a batch of so many items (``size``); None: it is all of it.
+        """
         # dropout and weight noise follow from the place in training alone, which is what makes resuming exact
-        torch.manual_seed(int(item_rng(self.config.seed, self.state.epoch, str(number), "step").integers(2**62)))
-        settings, views, moved = self.config.trainer, self.views, batch.to(self.device)
+        generator = item_rng(self.config.seed, self.state.epoch, str(number), "step")
+        torch.manual_seed(int(generator.integers(2**62)))
+        size, world, moved = size or len(batch.ids), self.ranks.world, batch.to(self.device)
+        rows = range(self.ranks.rank, size, world)
+        counted = 1.0 if rows else 0.0  # a process for which no item is left computes another's, which does not count
         features, lengths = self.network.features(moved.inputs, moved.lengths)
-        features = torch.cat([self._augment_features(features, lengths, batch.ids, view) for view in range(views)])
-        with weight_noise(self.network, settings.weight_noise):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-                log_probs, intermediate, frames = self.network.encode(features, lengths.repeat(views))
-            labels = int(batch.target_lengths.clamp(min=1).sum())  # an empty transcript counts as one label
-            loss = mean_over_views(log_probs, frames, moved, views)
-            objective = (1 - sum(output.share for output in intermediate)) * loss
-            for output in intermediate:
-                objective = objective + output.share * mean_over_views(output.log_probs, frames, moved, views)
-            if views == 2:
-                objective = objective + settings.cr_ctc_weight * view_divergences(log_probs, frames).sum()
-            (objective / (labels * batches)).backward()
-        stats.loss += float(loss.detach())
-        stats.labels += labels
-        stats.items += len(batch.ids)
-        stats.frames += int(lengths.sum())
+        features = torch.cat([self._augment_features(features, lengths, batch.ids, view) for view in range(self.views)])
+        with weight_noise(self.network, self.config.trainer.weight_noise), share_of_batch(rows, size):
+            total, loss = self.batch_loss(features, lengths, moved, self.views, generator)
+            own = [batch.target_lengths.clamp(min=1).sum(), len(batch.ids), lengths.sum(), loss]  # an empty transcript counts as one label
+            labels, items, frames, loss = self.ranks.sum([counted * float(value) for value in own])
+            # gradients are averaged over the processes; what is wanted is their sum
+            (total * (counted * world / (labels * batches))).backward()
+        stats.loss += loss
+        stats.labels += int(labels)
+        stats.items += int(items)
+        stats.frames += int(frames)
 
     def _augment_features(self, features: Tensor, lengths: Tensor, ids: Sequence[str], view: int) -> Tensor:
         """Spectral features (B, T, D), warped and masked (SpecAugment); all others as they are."""
@@ -204,6 +252,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "schedule": {"factor": self.schedule.factor, "stale": self.schedule.stale},
             "ema": self.ema.tensors if self.ema is not None else None,
+            "objective": self.objective.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -211,6 +260,7 @@ class Trainer:
         self.state = TrainState(**state["position"])
         self.network.load_state_dict(state["network"])
         restore_optimizer(self.optimizer, state["optimizer"])
+        self.objective.load_state_dict(state.get("objective", {}))
         self.schedule.factor, self.schedule.stale = state["schedule"]["factor"], state["schedule"]["stale"]
         if self.ema is not None:  # an average that was not kept so far begins at the restored weights
             self.ema = ExponentialMovingAverage(self.network, self.ema.decay)

@@ -24,6 +24,11 @@ def ctc_losses(log_probs: Tensor, lengths: Tensor, batch: Batch) -> Tensor:
             loss means wrong data or a diverged model, and both want a person.
     """
     losses = functional.ctc_loss(log_probs.transpose(0, 1), batch.targets, lengths.cpu(), batch.target_lengths, blank=0, reduction="none")
+    return check_finite(losses, batch)
+
+
+def check_finite(losses: Tensor, batch: Batch) -> Tensor:
+    """The losses (B,) of a batch as they are, or a TrainingError that names the items of those which are not finite."""
     finite = torch.isfinite(losses.detach()).tolist()
     if not all(finite):
         failed = ", ".join(item_id for item_id, fine in zip(batch.ids, finite, strict=True) if not fine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import time
@@ -28,6 +29,8 @@ from recognizer.text.alphabet import Alphabet
 from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, lock_run, save_checkpoint
 from recognizer.training.datamodule import Split, audit_splits, collect_alphabet, fit_statistics, load_items
 from recognizer.training.loop import EpochStats, Trainer
+from recognizer.training.ranks import Ranks, join_ranks
+from recognizer.training.transducer_loss import pretrain_head
 from recognizer.training.transfer import load_pretrained, pretrained_settings
 from recognizer.training.validate import validate
 from recognizer.utils.device import choose_device, peak_memory, prepare_host
@@ -61,28 +64,51 @@ def train(config: TrainConfig | Sequence[str] | str, resume: bool = False, quiet
         config = resumed_config(str(config)) if resume else compose([config] if isinstance(config, str) else config, None, pretrained_settings)
     config = _locate_files(config)
     prepare_host(config.trainer.threads)
-    device = choose_device(config.device)
+    device = choose_device(config.device, local=Ranks.of_environment().local)
+    with join_ranks(device) as ranks:
+        resume = resume or (ranks.restarts > 0 and (Path(config.run_dir) / CHECKPOINT).exists())
+        _train(config, resume, quiet or not ranks.writes, device, ranks)
+        return Path(config.run_dir) / BUNDLE
+
+
+def _train(config: TrainConfig, resume: bool, quiet: bool, device: torch.device, ranks: Ranks) -> None:
+    """Train as one of several processes; the first opens the run's folder, audits, prints and writes."""
     items = load_items(config)
     alphabet = collect_alphabet(config, items["train"])
     torch.manual_seed(config.seed)
     network = Network(config.recognizer, len(alphabet)).to(device)
-    with closing(Progress(quiet)) as progress:
+    _compare_settings(config, alphabet, ranks)
+    with closing(Progress(quiet)) as progress, ExitStack() as held:
         if config.init is not None and not resume:
             progress.line(load_pretrained(config.init, config, alphabet, network))
-        with _open_run(config, resume) as run_dir:
-            train_split, dev_split = audit_splits(config, items, alphabet, network, run_dir, progress)
+        run_dir = held.enter_context(_open_run(config, resume)) if ranks.writes else Path(config.run_dir)
+        splits = audit_splits(config, items, alphabet, network, run_dir, progress) if ranks.writes else None
+        train_split, dev_split = ranks.from_first(splits)
+        if ranks.writes:
             _write_provenance(config, train_split, dev_split, run_dir)
             if config.init is None and not resume:  # a bundle brings the statistics that its weights were made for
                 fit_statistics(config, train_split, network, progress)
-            trainer = Trainer(config, network, train_split)
-            if resume:
-                _restore(trainer, alphabet, run_dir)
-                progress.line(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
-            weights = sum(p.numel() for p in network.parameters())
-            progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}, {config.trainer.precision}; {run_dir}")
-            with closing(trainer.reader), collect_signals() as pending, closing(_Session(trainer, dev_split, run_dir, progress, pending)) as session:
-                session.run()
-    return Path(config.run_dir) / BUNDLE
+            if not resume:
+                pretrain_head(config, train_split, network, progress)
+        network.load_state_dict(ranks.from_first(network.state_dict()))  # the statistics above all
+        trainer = Trainer(config, network, train_split, ranks=ranks)
+        if resume:
+            _restore(trainer, alphabet, run_dir)
+            progress.line(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
+        weights = sum(p.numel() for p in network.parameters())
+        several = f" x {ranks.world} processes" if ranks.world > 1 else ""
+        progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}{several}, {config.trainer.precision}; {run_dir}")
+        with closing(trainer.reader), collect_signals() as pending, closing(_Session(trainer, dev_split, run_dir, progress, pending)) as session:
+            session.run()
+
+
+def _compare_settings(config: TrainConfig, alphabet: Alphabet, ranks: Ranks) -> None:
+    """Refuse processes of one training that have other settings or symbols than the first."""
+    own = hashlib.sha256(json.dumps([to_dict(config), alphabet.symbols], sort_keys=True).encode()).hexdigest()
+    digests = ranks.gather(own)
+    for rank, digest in enumerate(digests):
+        if digest != digests[0]:
+            raise TrainingError(f"process {rank} has other settings or training texts than process 0; start all of them alike")
 
 
 def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None) -> TrainConfig:
@@ -112,7 +138,8 @@ class _Session:
         self.alphabet = trainer.train.dataset.alphabet
         self.stats = EpochStats()
         self.saved = time.monotonic()
-        self.curves = _open_curves(run_dir) if self.settings.tensorboard else None
+        self.ranks = trainer.ranks
+        self.curves = _open_curves(run_dir) if self.settings.tensorboard and self.ranks.writes else None
 
     def close(self) -> None:
         """Write what TensorBoard has not written yet."""
@@ -132,7 +159,7 @@ class _Session:
             if state.epoch % settings.val_every_n_epochs == 0 or state.epoch == settings.epochs or self._exhausted():
                 self._validate()
             self._save()
-        if not (self.run_dir / BUNDLE).exists():
+        if self.ranks.writes and not (self.run_dir / BUNDLE).exists():
             raise TrainingError(f"{self.run_dir}: training ended without a validation; raise trainer.epochs")
         memory = f"peak memory {peak_memory() / 2**20:.0f} MiB"
         self.progress.line(f"best validation error {100 * state.best:.2f} % at epoch {state.best_epoch}; {memory}; {self.run_dir / BUNDLE}")
@@ -144,9 +171,11 @@ class _Session:
         return self._out_of_time() or (self.settings.patience > 0 and self.state.stale >= self.settings.patience)
 
     def _after_step(self) -> None:
-        if self.pending:
+        # a signal, and the time, may reach processes between different steps; what the last of them knows holds for all
+        number, self.state.seconds = self.ranks.max([self.pending[0] if self.pending else 0, self.state.seconds])
+        if number:
             self._save()
-            name = signal.Signals(self.pending[0]).name
+            name = signal.Signals(int(number)).name
             raise Interrupted(f"stopped by {name} at step {self.state.step}; resume with: recognizer train --resume {self.run_dir}")
         if time.monotonic() - self.saved > 60 * self.settings.checkpoint_minutes:
             self._save()
@@ -167,21 +196,22 @@ class _Session:
         trainer, state = self.trainer, self.state
         with trainer.averaged():
             started = time.perf_counter()
-            error, pairs = validate(self.config, trainer.network, self.dev)
+            error, pairs = validate(self.config, trainer.network, self.dev, self.ranks)
             improved = error < state.best
             trainer.schedule.observe(improved)
             state.stale = 0 if improved else state.stale + 1
             if improved:
                 state.best, state.best_epoch = error, state.epoch
             record = self._record(error, time.perf_counter() - started)
-            if improved:
+            if improved and self.ranks.writes:
                 card = _first_card(self.config, self.run_dir, record, pairs)
                 decoder, files = gather_files(self.config.decoder, self.run_dir)
                 files[TRAINED_ON] = self.run_dir / TRAINED_ON
                 recognizer = replace(self.config.recognizer, decoder=decoder)
                 save_bundle(self.run_dir / BUNDLE, recognizer, self.alphabet, trainer.network.state_dict(), card, files)
-        append_bytes(self.run_dir / LOG, (json.dumps(record) + "\n").encode())
-        self._report(record, pairs)
+        if self.ranks.writes:
+            append_bytes(self.run_dir / LOG, (json.dumps(record) + "\n").encode())
+            self._report(record, pairs)
 
     def _record(self, error: float, evaluation_seconds: float) -> dict[str, Any]:
         stats, state = self.stats, self.state
@@ -218,7 +248,8 @@ class _Session:
                     self.curves.add_scalar(key, value, record["step"])
 
     def _save(self) -> None:
-        save_checkpoint(self.run_dir, {**self.trainer.state_dict(), "alphabet": list(self.alphabet.symbols)})
+        if self.ranks.writes:
+            save_checkpoint(self.run_dir, {**self.trainer.state_dict(), "alphabet": list(self.alphabet.symbols)})
         self.saved = time.monotonic()
 
 

@@ -11,6 +11,7 @@ from recognizer.bundle.registry import find_bundle, locate_file
 from recognizer.config import DECODER_FILES, RecognizerConfig, TrainConfig, are_compatible
 from recognizer.errors import BundleError, TrainingError
 from recognizer.models.network import Network, label_axis
+from recognizer.models.transducer import FRAME_OUTPUT
 from recognizer.text.alphabet import BLANK, Alphabet
 
 
@@ -51,7 +52,8 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
 
     The rows of the output layer are copied symbol by symbol: of symbols (and the blank) that both alphabets have; the others
     stay as they were initialized. The new encoder may have more layers: the bundle's become its first ones, the layers above
-    them and the output layer stay as initialized (growing layer by layer, Zeyer et al. 2017). How line images are cleaned
+    them and the output layer stay as initialized (growing layer by layer, Zeyer et al. 2017). With another objective the encoder is
+    copied, and the output layer if both have one. How line images are cleaned
     and how sound is dithered may differ; the statistics are the bundle's all the same.
 
     Raises:
@@ -64,9 +66,11 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
     labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}
     shared = [(label, labels[s]) for label, s in enumerate((BLANK, *alphabet.symbols)) if s in labels]
     depth = source.config.model.num_layers
-    grown = 0 < depth < config.model.num_layers
+    grown, kept = 0 < depth < config.model.num_layers, False
     for name, tensor in ours.items():
         theirs = source.weights.get(name)
+        if theirs is None and name.startswith(FRAME_OUTPUT):  # what a transducer adds to its prediction network begins as CTC's output
+            theirs = source.weights.get(name.replace(FRAME_OUTPUT, "output."))
         if grown and _above(name, depth):
             continue
         if (axis := label_axis(name)) is not None:
@@ -74,6 +78,9 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
             if their_rows is not None and their_rows.shape[1:] == rows.shape[1:]:
                 for label, other in shared:
                     rows[label] = their_rows[other].to(rows)
+                kept = True
+            continue
+        if theirs is None and name.startswith("head."):  # of an objective that the bundle was not trained for
             continue
         if theirs is None or theirs.shape != tensor.shape:
             found = "lacks it" if theirs is None else f"has shape {tuple(theirs.shape)}"
@@ -81,17 +88,19 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
             raise TrainingError(f"init={bundle}: {name} of this run has shape {shape}, the bundle {found}; use the bundle's model settings")
         tensor.copy_(theirs)
     for name in source.weights:
-        if name not in ours and not name.startswith("auxiliary."):  # which serves training only
+        if name not in ours and not name.startswith(("auxiliary.", "output.", "head.")):  # which serve training, or another objective
             raise TrainingError(f"init={bundle}: {name} has no place in this run's network; use the bundle's model settings")
     network.load_state_dict(ours)
     second = source.config.decoder.combine_with
     note = f"; without its second recognizer {second}, which does not learn" if second and not config.decoder.combine_with else ""
     if grown:
         return f"started from {bundle}: its {depth} layers with {config.model.num_layers - depth} new above; the output begins anew{note}"
+    if not kept:
+        return f"started from {bundle}: its encoder; what writes the symbols begins anew{note}"
     return f"started from {bundle}: {len(shared) - 1} of {len(alphabet.symbols)} symbols keep their output rows{note}"
 
 
 def _above(name: str, depth: int) -> bool:
     """Whether a weight belongs to what comes after the first ``depth`` recurrent layers."""
     layer = re.match(r"encoder\.(?:layers|highways)\.(\d+)\.", name)
-    return int(layer[1]) >= depth if layer else name.startswith(("encoder.attention.", "output."))
+    return int(layer[1]) >= depth if layer else name.startswith(("encoder.attention.", "output.", "head."))

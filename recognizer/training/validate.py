@@ -7,18 +7,19 @@ from typing import Any
 
 import torch
 
-from recognizer.config import TrainConfig
+from recognizer.config import DecoderConfig, TrainConfig
 from recognizer.data.batching import bucket_batches, pad
 from recognizer.data.manifest import target
-from recognizer.decoding.greedy import greedy
+from recognizer.decoding.decoder import load_decoder
 from recognizer.evaluation.edits import characters, error_rate, units
 from recognizer.models.network import Network
 from recognizer.text.bidi import to_logical
 from recognizer.training.datamodule import Split
+from recognizer.training.ranks import Ranks
 
 
-def validate(config: TrainConfig, network: Network, dev: Split) -> tuple[float, list[tuple[str, str]]]:
-    """Decode the development items greedily.
+def validate(config: TrainConfig, network: Network, dev: Split, ranks: Ranks | None = None) -> tuple[float, list[tuple[str, str]]]:
+    """Decode the development items greedily, each process its share of them.
 
     Returns:
         The character or unit error rate, and (reference, hypothesis) of every item, in manifest order.
@@ -28,15 +29,18 @@ def validate(config: TrainConfig, network: Network, dev: Split) -> tuple[float, 
     as_read: Callable[[str], str] = str if config.recognizer.modality == "audio" or config.corpus.text.level == "units" else to_logical
     joiner = "" if config.corpus.text.level == "characters" else " "
     pairs: dict[int, tuple[str, str]] = {}
+    ranks = ranks or Ranks()
     network.eval()
+    decoder = load_decoder(DecoderConfig(), dataset.alphabet, head=network.head)
     batches = bucket_batches(dev.frames, max_frames=settings.batch_frames, max_items=4 * settings.max_batch_size, by_length=True)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        for batch in batches:
+        for batch in ranks.share(batches):
             inputs, lengths = pad([dataset.read(index) for index in batch])
-            log_probs, frames = network(inputs.to(device), lengths.to(device))
-            for index, row, length in zip(batch, log_probs.cpu().numpy(), frames.tolist(), strict=True):
+            tables, frames = network(inputs.to(device), lengths.to(device))
+            for index, row, length in zip(batch, tables.cpu().numpy(), frames.tolist(), strict=True):
                 reference = target(dataset.items[index], config.corpus.text) or ""
-                pairs[index] = joiner.join(tokens(reference)), as_read(dataset.alphabet.decode(greedy(row[:length]).labels))
+                pairs[index] = joiner.join(tokens(reference)), as_read(dataset.alphabet.decode(decoder.decode(row[:length])[0].labels))
+    pairs = {index: pair for part in ranks.gather(pairs) for index, pair in part.items()}
     ordered = [pairs[index] for index in sorted(pairs)]
     rate = error_rate((tokens(reference), tokens(hypothesis)) for reference, hypothesis in ordered)
     return (float("inf") if rate is None else rate), ordered

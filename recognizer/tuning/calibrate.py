@@ -9,9 +9,8 @@ import numpy as np
 
 from recognizer.config import Calibration, Features, TextConfig
 from recognizer.data.manifest import Item, target_in_frames
-from recognizer.decoding.alignment import viterbi_align
 from recognizer.decoding.calibration import Evidence, fit_calibration
-from recognizer.decoding.confidence import DEPTH, find_words, label_posteriors, peaks, word_peaks, word_posteriors
+from recognizer.decoding.confidence import DEPTH, find_words, label_posteriors, word_peaks, word_posteriors
 from recognizer.decoding.decoder import Decoder, raise_failures
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.evaluation.edits import align
@@ -58,17 +57,18 @@ def calibrate(
     words: dict[str, list[Evidence]] = {}
     decoded = raise_failures(decoder.decode_all(tables, n_best, threads))
     for table, hypotheses, reference in zip(tables, decoded, references, strict=True):
-        by_token, by_word = collect_evidence(alphabet, table, hypotheses, reference)
+        by_token, by_word = collect_evidence(decoder, alphabet, table, hypotheses, reference)
         tokens.setdefault(reference.group, []).append(by_token)
         words.setdefault(reference.group, []).append(by_word)
     return fit_calibration(*([Evidence.join(parts) for parts in found.values()] for found in (tokens, words)))
 
 
-def collect_evidence(alphabet: Alphabet, table: np.ndarray, hypotheses: Sequence[Hypothesis], reference: Reference) -> tuple[Evidence, Evidence]:
+def collect_evidence(
+    decoder: Decoder, alphabet: Alphabet, table: np.ndarray, hypotheses: Sequence[Hypothesis], reference: Reference
+) -> tuple[Evidence, Evidence]:
     """What speaks for each symbol and each word of the best hypothesis, and whether it is right."""
     best = hypotheses[0]
-    table = table[:, : len(alphabet)]
-    peak = peaks(table, viterbi_align(table, best.labels, np.maximum.accumulate(np.array(best.frames, np.int64))))
+    peak = decoder.peaks(table, decoder.align(table, best.labels, best.frames))
     words, spans = find_words(alphabet, best)
     return (
         _mark(label_posteriors(hypotheses), peak, reference.symbols, alphabet.spell(best.labels)),

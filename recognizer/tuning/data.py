@@ -9,9 +9,7 @@ import numpy as np
 
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item
-from recognizer.decoding.beam import BeamDecoder
-from recognizer.decoding.combination import SystemCombination
-from recognizer.decoding.decoder import Decoder, load_decoder, raise_failures
+from recognizer.decoding.decoder import Decoder, raise_failures
 from recognizer.errors import ConfigError, ManifestError
 from recognizer.evaluation.edits import characters, units, words
 from recognizer.evaluation.evaluate import choose_references
@@ -41,7 +39,7 @@ class TuningData:
     """
 
     def __init__(self, recognizer: Recognizer, items: Sequence[Item], metric: str | None = None, progress: Progress | None = None) -> None:
-        if not isinstance(recognizer.decoder, (BeamDecoder, SystemCombination)):
+        if recognizer.decoding.kind == "greedy":
             raise ConfigError("tune: the bundle decodes greedily, which has nothing to tune; name a model with decoder.lm=FILE, or decoder=beam")
         self.recognizer, self.decoder = recognizer, recognizer.decoder
         level, by_words = recognizer.alphabet.level, recognizer.knows_words
@@ -70,11 +68,11 @@ class TuningData:
         self.references: list[str] = []
         self.level, references = choose_references(self.recognizer, items)
         for item, reference, emission in zip(items, references, self.recognizer.emissions(item.source for item in items), strict=True):
-            if reference is None or emission.combined_log_probs is None:
+            if reference is None or emission.decoder_input is None:
                 progress.line(f"left out: {item.id}: {emission.error or 'has no transcript'}")
                 continue
             self.items.append(item)
-            self.tables.append(emission.combined_log_probs)
+            self.tables.append(emission.decoder_input)
             self.references.append(reference)
             progress.update(f"log-probs: {len(self.items)}/{len(items)}")
         if not self.items:
@@ -94,7 +92,9 @@ class TuningData:
         alphabet = self.recognizer.alphabet
         if alphabet.level != self.level:
             return None
-        return self._decode(load_decoder(DecoderConfig(), alphabet), [table[:, : len(alphabet)] for table in self.tables])
+        heads = self.recognizer.network.head is not None
+        tables = self.tables if heads else [table[:, : len(alphabet)] for table in self.tables]
+        return self._decode(self.recognizer.load_decoder(DecoderConfig()), tables)
 
     def _decode(self, decoder: Decoder, tables: Sequence[np.ndarray]) -> list[str]:
         return [self.recognizer.text(best) for best, *_ in raise_failures(decoder.decode_all(tables, threads=self.recognizer.threads))]

@@ -13,7 +13,10 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What is compiled, by the room that it is in.
-SUBJECTS = {"decoding": "the decoder", "lm": "the language model", "models": "the network", "strokes": "the features of pen traces"}
+SUBJECTS = {
+    "decoding": "the decoder", "lm": "the language model", "models": "the network", "strokes": "the features of pen traces",
+    "training": "the objective",
+}  # fmt: skip
 
 _tell: Callable[[str], None] | None = None
 _told: set[str] = set()

@@ -16,14 +16,14 @@ from recognizer.errors import ConfigError
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # parameters of glibc's mallopt(3)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of a setting; "auto" is the GPU where there is one.
+def choose_device(name: str, local: int = 0) -> torch.device:
+    """The device of a setting; "auto" is the GPU where there is one, of several processes on a machine each its own (``local`` is its number).
 
     Raises:
         ConfigError: a GPU was asked for and none is there, or there is no device of this name.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
     if not re.fullmatch(r"(cpu|cuda)(:\d+)?", name):
         raise ConfigError(f"device: {name!r} is not auto, cpu, cuda or cuda:N")
     device = torch.device(name)
@@ -56,6 +56,14 @@ def prepare_host(threads: int = 0) -> None:
             libc.mallopt(_TRIM_THRESHOLD, (1 << 31) - 1)
         except (OSError, AttributeError):  # another C library: only slower
             pass
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the processor or GPU multiplies bfloat16 numbers faster than float32; torch's LSTM on a processor that does not refuses them."""
+    if device.type != "cpu":
+        return True
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(supported is not None and torch.backends.mkldnn.is_available() and supported())
 
 
 def count_workers(asked: int, device: torch.device) -> int:

@@ -155,8 +155,8 @@ def test_front_ends_and_augmentations_fit_their_features(features: Any, modality
                 make()
     for kind in {AudioAugment, LineAugment, StrokeAugment} - {augment}:
         with pytest.raises(ConfigError, match=r"^augment\.kind: '\w+' does not fit"):
-            TrainConfig(CorpusConfig(), features, ModelConfig(), kind())
-    assert TrainConfig(CorpusConfig(), features, ModelConfig(), augment()).augment == augment()
+            TrainConfig(CorpusConfig(), features, ModelConfig(), augment=kind())
+    assert TrainConfig(CorpusConfig(), features, ModelConfig(), augment=augment()).augment == augment()
 
 
 def test_a_bundle_gets_what_it_needs_of_the_settings_of_training() -> None:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recognizer.config import DecoderConfig
-from recognizer.decoding.beam import BeamDecoder, Models
+from recognizer.decoding.beam import BeamDecoder
 from recognizer.decoding.ctc_score import label_log_prob
+from recognizer.decoding.decoder import Models
 from recognizer.decoding.greedy import greedy
 from recognizer.decoding.hotwords import build_hotwords
 from recognizer.decoding.lexicon_trie import build_trie, spell_words

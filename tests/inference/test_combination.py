@@ -67,7 +67,7 @@ def test_both_networks_run_over_the_same_frames(bundles, models, tones) -> None:
     sources = [str(item.source) for item in tones.items()]
     for one, other, emission in zip(first.log_probs(sources), second.log_probs(sources), both.emissions(sources), strict=True):
         np.testing.assert_allclose(emission.log_probs, one, atol=1e-5)
-        np.testing.assert_allclose(emission.combined_log_probs, np.hstack([one, other]), atol=1e-5)
+        np.testing.assert_allclose(emission.decoder_input, np.hstack([one, other]), atol=1e-5)
         assert not np.allclose(one, other, atol=1e-2)
 
 
@@ -82,10 +82,10 @@ def test_windows_and_other_inputs_change_nothing(bundles, models, tones, speak, 
     monkeypatch.setattr("recognizer.audio.stream.MAX_SECONDS", 2.0)
     monkeypatch.setattr("recognizer.audio.stream.CONTEXT_SECONDS", 0.51)
     (cut,) = both.emissions([path])
-    assert not np.array_equal(whole.combined_log_probs, cut.combined_log_probs)  # cut into windows indeed
+    assert not np.array_equal(whole.decoder_input, cut.decoder_input)  # cut into windows indeed
     away = slice(len(whole.log_probs) - 14)  # from the end of the speech, behind which the networks do not run
-    np.testing.assert_allclose(whole.combined_log_probs[away], cut.combined_log_probs[away], atol=0.05)
-    assert both.text(both.decode(whole.combined_log_probs)) == both.text(both.decode(cut.combined_log_probs)) != ""
+    np.testing.assert_allclose(whole.decoder_input[away], cut.decoder_input[away], atol=0.05)
+    assert both.text(both.decode(whole.decoder_input)) == both.text(both.decode(cut.decoder_input)) != ""
 
 
 def test_a_long_recording_is_decoded_in_segments_with_times_and_confidence(bundles, models, speak, tmp_path) -> None:
@@ -94,11 +94,11 @@ def test_a_long_recording_is_decoded_in_segments_with_times_and_confidence(bundl
     (emission,) = both.emissions([path])
     both.decoder.whole_frames = len(emission.log_probs) // 5
     (found,) = both.transcribe([path], n_best=4, times=True)
-    assert len(both.decode(emission.combined_log_probs).segments) >= 5 and found.error is None
+    assert len(both.decode(emission.decoder_input).segments) >= 5 and found.error is None
     assert [word.text for word in found.words] == found.text.split() and len({other.text for other in found.alternatives} | {found.text}) == 4
     assert [token.start for token in found.tokens] == sorted(token.start for token in found.tokens)
     assert all(0 <= word.start < word.end <= found.seconds and 0 < word.confidence <= 1 for word in found.words)
-    shares = word_posteriors(both.alphabet, both.decoder.decode(emission.combined_log_probs, 20))
+    shares = word_posteriors(both.alphabet, both.decoder.decode(emission.decoder_input, 20))
     assert len(shares) == len(found.words)
 
 

@@ -35,14 +35,14 @@ def tones_are_speech(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_frames_between_stretches_are_blank() -> None:
     tables = [np.log(np.random.default_rng(n).dirichlet(np.ones(5), 4)).astype(np.float32) for n in range(2)]
     parts = [Emission("a", table[:, :3], table, start=start, partial=True) for table, start in zip(tables, (2, 8), strict=True)]
-    empty = np.zeros((0, 5), np.float32)
-    merged = merge_emissions(parts, Emission("a", empty[:, :3], empty, seconds=3.0, start=11), [3, 2])
-    table = merged.combined_log_probs
+    empty, silent = np.zeros((0, 5), np.float32), np.log(np.array([1 - 2e-6, 1e-6, 1e-6, 1 - 1e-6, 1e-6], np.float32))
+    merged = merge_emissions(parts, Emission("a", empty[:, :3], empty, seconds=3.0, start=11), silent)
+    table = merged.decoder_input
     assert table is not None and merged.log_probs is not None and table.shape == (11, 5) and merged.log_probs.shape == (11, 3) and merged.start == 0
     assert np.array_equal(table[2:6], tables[0]) and np.array_equal(table[8:11], tables[1][:3])  # a front-end may round up
     for row in table[[0, 1, 6, 7]]:
         assert row[0] > -1e-4 and row[3] > -1e-4 and np.exp(row[:3]).sum() == pytest.approx(1) and np.exp(row[3:]).sum() == pytest.approx(1)
-    assert merge_emissions(parts, Emission("a", error="a: broken off"), [3, 2]).error == "a: broken off"
+    assert merge_emissions(parts, Emission("a", error="a: broken off"), silent).error == "a: broken off"
 
 
 def part(text: str, score: float, start: float, *others: tuple[str, float]) -> Transcript:

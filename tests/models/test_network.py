@@ -128,7 +128,7 @@ def test_auxiliary_log_probs_come_in_training_only(name: str) -> None:
     network = make_network(RecognizerConfig(config.features, model(config.model.frontend, frontend_ctc_weight=0.2)))
     features = network.features(*make_batch(make_items(config)))
     assert network.encode(*features)[1] == []
-    log_probs, [(auxiliary, share)], _ = network.train().encode(*features)
+    log_probs, [(auxiliary, share)], *_ = network.train().encode(*features)
     assert share == 0.2 and auxiliary.shape == log_probs.shape and auxiliary.dtype == torch.float32
     torch.testing.assert_close(auxiliary.exp().sum(2), torch.ones(auxiliary.shape[:2]), atol=1e-5, rtol=0)
     auxiliary.sum().backward()  # it reaches the front-end, not the recurrent layers
@@ -148,7 +148,7 @@ def test_log_probs_are_float32_under_bfloat16(name: str) -> None:
         with torch.autocast("cpu", torch.bfloat16):
             rough, rough_lengths = network(*batch)
             network.train()
-            trained, early, _ = network.encode(*network.features(*batch))
+            trained, early, *_ = network.encode(*network.features(*batch))
     assert len(early) == 2 and torch.equal(lengths, rough_lengths)
     for log_probs in (rough, trained, *(intermediate.log_probs for intermediate in early)):
         assert log_probs.dtype == torch.float32

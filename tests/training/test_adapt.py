@@ -256,9 +256,7 @@ def test_hardly_any_time_still_ends_with_a_bundle(line_run, hand, tmp_path) -> N
 def test_a_project_is_read_and_stays_as_it_is(line_run, hand, tmp_path) -> None:
     project = Project.create(tmp_path / "project")
     for item in load_manifest(hand / "learn.jsonl")[:20]:
-        copy = tmp_path / item.source.name
-        copy.write_bytes(item.source.read_bytes())
-        source, _ = project.add_source(copy, copy.name)
+        source, _ = project.add_source(item.source)
         project.correct(source.id, source.path, item.text or "")
     before = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
     assert adapt(line_run / "bundle", project.folder, tmp_path / "new").items == 20

@@ -94,7 +94,7 @@ def test_the_gradient_is_that_of_the_loss_per_label(glyphs, tmp_path, batches: i
     network.train()
     trainer._backward(batch, 0, batches, stats)
     found = gradients(trainer)
-    log_probs, intermediate, lengths = network.encode(*network.features(batch.inputs, batch.lengths))
+    log_probs, intermediate, _, lengths = network.encode(*network.features(batch.inputs, batch.lengths))
     losses = [
         ctc_loss(output.transpose(0, 1), batch.targets, lengths, batch.target_lengths, reduction="sum")
         for output in (log_probs, *(output.log_probs for output in intermediate))
@@ -117,9 +117,9 @@ def test_cr_ctc_adds_the_divergence_to_the_mean_loss_of_both_views(tones, tmp_pa
     network.train()
     outputs = [network.encode(view, lengths) for view in masked]
     losses = [
-        ctc_loss(log_probs.transpose(0, 1), batch.targets, frames, batch.target_lengths, reduction="sum") for log_probs, _, frames in outputs
+        ctc_loss(view.log_probs.transpose(0, 1), batch.targets, view.lengths, batch.target_lengths, reduction="sum") for view in outputs
     ]  # fmt: skip
-    divergence = view_divergences(torch.cat([outputs[0][0], outputs[1][0]]), outputs[0][2].repeat(2)).sum()
+    divergence = view_divergences(torch.cat([view.log_probs for view in outputs]), outputs[0].lengths.repeat(2)).sum()
     ((sum(losses) / 2 + 0.3 * divergence) / int(batch.target_lengths.sum())).backward()
     expected = gradients(trainer)
     trainer._backward(batch, 0, 1, stats)

@@ -10,6 +10,7 @@ import pytest
 
 from recognizer.config import AudioFeatures, TextConfig
 from recognizer.data.manifest import Item
+from recognizer.decoding.decoder import GreedyDecoder
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.errors import InputError
 from recognizer.inference.recognizer import Recognizer
@@ -31,11 +32,11 @@ def test_marks_come_from_the_reference() -> None:
     for frame, label in enumerate((2, 3, 0, 1, 4, 0, 2)):  # ab ca
         table[frame, label] = np.log(0.8)
     hypotheses = [Hypothesis((2, 3, 1, 4, 2), (0, 1, 3, 4, 6), -1.0), Hypothesis((2, 3, 1, 4), (0, 1, 3, 4), -1.0)]
-    tokens, words = collect_evidence(alphabet, table, hypotheses, Reference(list("ab cc"), ["ab", "cc"], "g"))
+    tokens, words = collect_evidence(GreedyDecoder(), alphabet, table, hypotheses, Reference(list("ab cc"), ["ab", "cc"], "g"))
     assert tokens.correct.tolist() == [True, True, True, True, False]
     assert tokens.posteriors.tolist() == pytest.approx([1, 1, 1, 1, 0.5]) and tokens.peaks.tolist() == pytest.approx([0.8] * 5)
     assert words.correct.tolist() == [True, False] and words.posteriors.tolist() == pytest.approx([1, 0.5])
-    tokens, words = collect_evidence(alphabet, table, hypotheses, Reference(None, ["ab"], "g"))
+    tokens, words = collect_evidence(GreedyDecoder(), alphabet, table, hypotheses, Reference(None, ["ab"], "g"))
     assert len(tokens.correct) == 0 and words.correct.tolist() == [True, False]
 
 

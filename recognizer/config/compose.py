@@ -37,7 +37,8 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, pret
         overrides: choices of groups and values of keys, in Hydra's grammar.
         config_dir: a folder with the layout of ``conf/`` whose files can be chosen too.
         pretrained: where ``init=BUNDLE`` is among the overrides, features, model, objective, text and decoder are what this gives for it, unless
-            a file is chosen for them, or for the experiment; overrides of single keys change them.
+            a file is chosen for them, or for the experiment; overrides of single keys change them. Of a bundle of another objective than
+            the chosen one the decoder is not taken.
 
     Raises:
         ConfigError: an unknown key, group or choice (with the nearest known one), or a value that its key refuses.
@@ -104,6 +105,8 @@ def _take_settings(values: dict[str, Any], bundle: RecognizerConfig, chosen: set
     if "experiment" in chosen:  # which is a choice of all groups
         return
     settings = to_dict(bundle)
+    other = "objective" in chosen and values["objective"]["kind"] not in (settings["objective"]["kind"], "minimum_risk")
+    chosen = chosen | {"decoder"} if other else chosen  # what was tuned for one objective may not even fit another
     values.update({group: settings[group] for group in ("features", "model", "objective", "decoder") if group not in chosen})
     if "corpus" not in chosen:
         values["corpus"]["text"] = settings["text"]

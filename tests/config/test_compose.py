@@ -31,7 +31,7 @@ def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_all_groups_are_there() -> None:
     groups = {name.split("/")[0] for name in PACKAGED}
-    assert groups == {"corpus", "features", "augment", "model", "decoder", "trainer", "experiment", "debug"}
+    assert groups == {"corpus", "features", "augment", "model", "objective", "decoder", "trainer", "experiment", "debug"}
     assert {field.name for field in dataclasses.fields(TrainConfig)} >= groups - set(GLOBAL)
 
 
@@ -44,6 +44,7 @@ def test_the_readme_names_every_choice() -> None:
 def test_every_file_composes_and_is_what_comes_out(name: str) -> None:
     group, choice = name.split("/")
     overrides = [*([f"features={FEATURES[name]}"] if name in FEATURES else []), f"{group}={choice}"]
+    overrides += ["init='a bundle'"] if name == "objective/minimum_risk" else []
     config = compose(overrides)
     values = to_dict(config)
     assert compose_values(overrides) == values  # complete

@@ -98,7 +98,7 @@ def test_stacked_frames_are_joined_in_order_and_the_last_filled_with_zeros() -> 
 @pytest.mark.parametrize("make", [line_cnn, speech_cnn])
 def test_dropout_spares_the_first_convolution_and_evaluation(make: Callable[..., nn.Module]) -> None:
     layers = make((1, 1)).layers
-    assert [layer.dropout.p for layer in layers] == [0.0, 0.1]
+    assert [layer.dropout.probability for layer in layers] == [0.0, 0.1]
 
 
 def test_convolutions_learn_the_same_whatever_the_padding() -> None:
@@ -109,7 +109,7 @@ def test_convolutions_learn_the_same_whatever_the_padding() -> None:
             torch.manual_seed(5)
             frontend = make((2, 1), (3, 4)).train()
             for layer in frontend.layers:
-                layer.dropout.p = 0.0
+                layer.dropout.probability = 0.0
             frames, lengths = frontend(*pad_frames(items, extra))
             size = int(lengths.max())
             (frames[:, :size] * torch.linspace(-1, 1, size)[:, None]).sum().backward()

@@ -142,6 +142,9 @@ def test_settings_come_from_the_bundle(with_model, tmp_path, monkeypatch) -> Non
     assert told.decoder == DecoderConfig() and told.corpus.text == TextConfig(drop="-", case="lower")
     chosen = compose([f"init={with_model}", "features=mfcc", "model=gru"], pretrained=pretrained_settings)
     assert (chosen.features, chosen.model) == (compose(["features=mfcc"]).features, compose(["model=gru"]).model)
+    other = compose([f"init={with_model}", "objective=transducer"], pretrained=pretrained_settings)
+    assert other.decoder == compose([]).decoder and other.features == config.features  # a model of words is nothing for a transducer
+    assert compose([f"init={with_model}", "objective=minimum_risk"], pretrained=pretrained_settings).decoder == config.decoder
     named = compose([f"init={with_model}", "experiment=digits"], pretrained=pretrained_settings)
     assert named == replace(compose(["experiment=digits"]), init=str(with_model))
 

@@ -210,7 +210,7 @@ CASES = {
     "peephole": Case(lstm, coarse=0.05),
     "lstm_1997": Case(lambda cell: lstm(cell, "none", peepholes=False), coarse=0.05),
     "coupled": Case(lambda cell: lstm(cell, "coupled"), coarse=0.05),
-    "composed": Case(composed, settings={"parts": CellParts(peepholes=True, output_activation=False)}),
+    "composed": Case(composed, settings={"parts": CellParts(input_gate=False, peepholes=True)}),
     "cell_gated": Case(cell_gated, coarse=0.05),
     "gru": Case(gru, coarse=0.05),
     "highway": Case(highway, few=2),

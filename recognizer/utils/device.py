@@ -17,16 +17,16 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # parameters of glibc's mallopt(3)
 
 
 def choose_device(name: str, local: int = 0) -> torch.device:
-    """The device of a setting; "auto" is the GPU where there is one, of several processes on a machine each its own (``local`` is its number).
+    """The device of a setting; "auto" is the GPU where there is one; of several processes on a machine each takes its own (``local`` is its number).
 
     Raises:
         ConfigError: a GPU was asked for and none is there, or there is no device of this name.
     """
     if name == "auto":
-        return torch.device("cuda", local) if torch.cuda.is_available() else torch.device("cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"(cpu|cuda)(:\d+)?", name):
         raise ConfigError(f"device: {name!r} is not auto, cpu, cuda or cuda:N")
-    device = torch.device(name)
+    device = torch.device(name, local) if name == "cuda" else torch.device(name)
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError(f"device: {name!r} was asked for, but this machine has {torch.cuda.device_count()} CUDA devices; use device=cpu")
     return device

@@ -25,7 +25,8 @@ def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert choose_device("auto") == torch.device("cuda") and choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0) and choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("auto", local=1) == choose_device("cuda", local=1) == torch.device("cuda", 1)  # of several processes the second
     with pytest.raises(ConfigError, match="'cuda:2' was asked for, but this machine has 2"):
         choose_device("cuda:2")
 

@@ -13,8 +13,8 @@ class Ctc:
     """The negative log-likelihood of the labels, summed over all paths with blanks (Graves et al. 2006)."""
 
     kind: Literal["ctc"] = "ctc"
-    label_prior: float = 0.0  # power of each label's share of the frames that its probabilities are divided by, in training only: fewer blanks,
-    # so that `align` finds earlier starts and later ends (Huang et al. 2024); 0: none
+    label_prior: float = 0.0  # power of each label's share of the frames that its probabilities are divided by, in training only;
+    # published to give fewer blanks and better times of `align` (Huang et al. 2024), not measured here; 0: none
 
     def __post_init__(self) -> None:
         require_shares(self, "label_prior")

@@ -29,6 +29,7 @@ def draw(rows: int, *shape: int, device: torch.device) -> Tensor:
     """Random numbers in [0, 1) for each row of a batch (rows, *shape): the same for an item however many processes share its batch.
 
     All processes draw those of the whole batch from generators seeded alike. Rows may be several views of every item, one after the other.
+    What is drawn elsewhere, for every frame (dropout of attention weights, zoneout, dropout within `mdlstm`), differs with their number.
     """
     share = _SHARE.get()
     if share is None:

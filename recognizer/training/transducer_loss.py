@@ -15,10 +15,10 @@ from torch.nn.utils.rnn import pad_sequence
 from recognizer.config import TrainConfig, Transducer
 from recognizer.data.dataset import Batch
 from recognizer.data.manifest import target_in_frames
-from recognizer.errors import TrainingError
 from recognizer.models.network import Encoded, Network
 from recognizer.models.transducer import TransducerHead
 from recognizer.training.datamodule import Split
+from recognizer.training.loss import check_finite
 from recognizer.training.objective import TrainingObjective
 from recognizer.training.transfer import pretrained_settings
 from recognizer.utils.progress import Progress
@@ -64,11 +64,7 @@ def transducer_loss(head: TransducerHead, frames: Tensor, lengths: Tensor, batch
     predicted = head.predict(targets)
     weights = [] if head.settings.joint == "additive" else [weight for weight in head.joint["output"].parameters() if weight.requires_grad]
     total, losses = _SummedLoss.apply(head, max_elements, lengths.tolist(), counts, targets, frames, predicted, *weights)
-    finite = torch.isfinite(losses).tolist()
-    if not all(finite):
-        failed = ", ".join(item_id for item_id, fine in zip(batch.ids, finite, strict=True) if not fine)
-        advice = "lower trainer.learning_rate or look at these items"
-        raise TrainingError(f"the loss is not finite for {failed} (batch of {', '.join(batch.ids)}); {advice}")
+    check_finite(losses, batch)
     return total
 
 

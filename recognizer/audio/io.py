@@ -23,6 +23,7 @@ from recognizer.audio.media import MediaPart, identify, identify_codec
 from recognizer.audio.mp3 import correct_mp3_length, find_mp3_parts
 from recognizer.audio.parts import Part, RangeFile, broken_off
 from recognizer.errors import InputError, RecognizerWarning
+from recognizer.utils.archives import as_file
 
 Channel = Literal["auto", "mix", "left", "right"]
 
@@ -244,9 +245,10 @@ def is_pipe(path: str | Path) -> bool:
 
 @contextmanager
 def _regular_file(path: str | Path) -> Iterator[Path]:
-    """The file itself, or a temporary copy of what a pipe gives."""
+    """The file itself, or a temporary copy of what a pipe gives or an archive holds."""
     if not is_pipe(path):
-        yield Path(path)
+        with as_file(path) as file:
+            yield file
         return
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "pipe"

@@ -32,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--seed", type=int, default=1, help="another seed gives another split (default 1)")
         splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and generated files to the folder NAME")
         sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
+        shards = "copy the files into tar archives of about so many MiB each, in a random order, as large trainings read them"
+        sub.add_argument("--shards", type=float, default=0.0, metavar="MIB", help=shards)
         module.add_arguments(sub)
         add_verbosity(sub, argparse.SUPPRESS)
     choices.choices = None  # type: ignore[assignment]  # unknown names come to _CorpusAction, whose message is better than argparse's

@@ -99,12 +99,13 @@ class TrainerConfig:
     checkpoint_minutes: float = 5.0  # and at the end of every epoch
     num_workers: int = -1  # processes that read and augment; 0: in the training process; -1: one, or beside a GPU one for each core but one
     cache: bool = True  # keep decoded items in run_dir/cache
+    open_archives: int = 16  # tar archives that batches are drawn from at a time, where all items lie in some (recognizer prepare --shards)
     threads: int = 0  # of the CPU; 0: all cores
     tensorboard: bool = False
     limit_items: int = 0  # > 0: train and validate on the first so many training items only (debug=overfit)
 
     def __post_init__(self) -> None:
-        positive = "learning_rate epochs max_batch_size batch_frames gradient_accumulation_steps val_every_n_epochs plateau_patience"
+        positive = "learning_rate epochs max_batch_size batch_frames open_archives gradient_accumulation_steps val_every_n_epochs plateau_patience"
         require_each(self, positive, lambda value: value > 0, "must be positive")
         require_not_negative(self, "weight_decay max_grad_norm weight_noise cr_ctc_weight warmup_steps clean_epochs minutes patience")
         require_not_negative(self, "checkpoint_minutes threads limit_items")

@@ -24,6 +24,7 @@ from recognizer.data.manifest_index import ManifestItems
 from recognizer.data.project_records import SUFFIXES
 from recognizer.errors import InputError
 from recognizer.text.alphabet import Alphabet, split
+from recognizer.utils.archives import as_file, file_size, find_archive
 
 KINDS: tuple[tuple[type, Modality, str, str], ...] = (  # features, the kind of source that they read, what it is called and how it is asked for
     (AudioFeatures, "audio", "a recording", "features=fbank"), (LineFeatures, "line", "a picture", "features=pixels"),
@@ -53,6 +54,7 @@ class Audit:
     Attributes:
         usable: items in manifest order; ``frames``: feature frames of each.
         labels: labels of each usable item; ``shortest``: least length of its stored array that leaves them enough frames.
+        archives: the number of the archive that each usable item lies in; empty unless all lie in some.
         findings: every finding, in manifest order.
         symbols: how often each symbol occurs in the transcripts of readable items.
         groups: speakers or writers of usable items; ``empty``: how many of these are marked as holding nothing (:attr:`Item.empty`).
@@ -63,6 +65,7 @@ class Audit:
     frames: array[int] = field(default_factory=lambda: array("q"))
     labels: array[int] = field(default_factory=lambda: array("q"))
     shortest: array[int] = field(default_factory=lambda: array("q"))
+    archives: array[int] = field(default_factory=lambda: array("q"))
     findings: list[Finding] = field(default_factory=list)
     symbols: Counter[str] = field(default_factory=Counter)
     groups: set[str] = field(default_factory=set)
@@ -99,15 +102,18 @@ class Auditor:
 
     def audit(self, items: Sequence[Item], progress: Callable[[int], None] | None = None) -> Audit:
         """Read and judge every item; ``progress`` is called with the number done so far."""
-        result, places = Audit(total=len(items)), array("q")
+        result, places, numbers = Audit(total=len(items)), array("q"), dict[Path | None, int]()
         for done, (item, content) in enumerate(self._read(items), start=1):
             finding = self._judge(item, content, result)
             if finding is not None:
                 result.findings.append(finding)
             if len(result.frames) > len(places):
                 places.append(done - 1)
+                result.archives.append(numbers.setdefault(find_archive(item.source), len(numbers)))
             if progress is not None:
                 progress(done)
+        if None in numbers:
+            del result.archives[:]
         result.usable = items.select(places) if isinstance(items, ManifestItems) else [items[place] for place in places]
         if self.cache is not None:
             self.cache.save()
@@ -192,28 +198,21 @@ def find_copies(items: Sequence[Item], others: Sequence[Item]) -> list[tuple[Ite
 
     Files are compared by their size and then by their SHA-256; what cannot be read has no copies.
     """
-    sizes = {size for item in items if (size := _file_size(item.source))}
+    sizes = {size for item in items if (size := file_size(item.source))}
     known: dict[str, Item] = {}
     for other in others:
-        if _file_size(other.source) in sizes and (digest := _digest(other.source)):
+        if file_size(other.source) in sizes and (digest := _digest(other.source)):
             known.setdefault(digest, other)
-    wanted = {_file_size(other.source) for other in known.values()}
-    pairs = ((item, known.get(_digest(item.source) or "")) for item in items if _file_size(item.source) in wanted)
+    wanted = {file_size(other.source) for other in known.values()}
+    pairs = ((item, known.get(_digest(item.source) or "")) for item in items if file_size(item.source) in wanted)
     return [(item, other) for item, other in pairs if other is not None]
-
-
-def _file_size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
 
 
 def _digest(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
+        with as_file(path) as place, place.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except (OSError, InputError):
         return None
 
 

@@ -35,7 +35,8 @@ POOL_BATCHES = 50  # batches' worth of shuffled items that are sorted together: 
 
 
 def bucket_batches(
-    frames: Sequence[int], *, max_frames: int, max_items: int, seed: int = 0, epoch: int = 0, by_length: bool = False
+    frames: Sequence[int], *, max_frames: int, max_items: int, seed: int = 0, epoch: int = 0, by_length: bool = False,
+    archives: Sequence[int] = (), open_archives: int = 0,
 ) -> list[list[int]]:
     """Group item indices into batches.
 
@@ -45,6 +46,8 @@ def bucket_batches(
         max_items: most items in a batch.
         seed, epoch: the order depends on these two and on ``frames`` only.
         by_length: keep items and batches in order of length (curriculum, evaluation) rather than shuffled.
+        archives: the number of the archive that each item lies in; batches are then drawn from ``open_archives`` of them at a time, chosen by chance,
+            so that storage is read in a few places instead of all over. Empty: from all items.
 
     Raises:
         ValueError: an item alone exceeds ``max_frames`` (audit excludes such items).
@@ -55,12 +58,20 @@ def bucket_batches(
     if by_length:
         return _pack(np.argsort(sizes, kind="stable"), sizes, max_frames, max_items)
     generator = np.random.default_rng([seed, epoch])
-    order = generator.permutation(len(sizes))
-    batches: list[list[int]] = []
-    for start in range(0, len(order), POOL_BATCHES * max_items):
-        pool = order[start : start + POOL_BATCHES * max_items]
-        batches += _pack(pool[np.argsort(sizes[pool], kind="stable")], sizes, max_frames, max_items)
-    return [batches[i] for i in generator.permutation(len(batches))]
+    stretches = [np.arange(len(sizes))]
+    if len(archives):
+        place = np.asarray(archives)
+        numbers = generator.permutation(np.unique(place))
+        stretches = [np.flatnonzero(np.isin(place, numbers[start : start + open_archives])) for start in range(0, len(numbers), open_archives)]
+    planned: list[list[int]] = []
+    for stretch in stretches:
+        order = stretch[generator.permutation(len(stretch))]
+        batches: list[list[int]] = []
+        for start in range(0, len(order), POOL_BATCHES * max_items):
+            pool = order[start : start + POOL_BATCHES * max_items]
+            batches += _pack(pool[np.argsort(sizes[pool], kind="stable")], sizes, max_frames, max_items)
+        planned += [batches[i] for i in generator.permutation(len(batches))]
+    return planned
 
 
 def _pack(order: np.ndarray, sizes: np.ndarray, max_frames: int, max_items: int) -> list[list[int]]:

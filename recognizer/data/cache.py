@@ -14,6 +14,7 @@ import numpy as np
 from recognizer.config import AudioFeatures, Features
 from recognizer.config.schema import to_dict
 from recognizer.errors import OutputError, TrainingError
+from recognizer.utils.archives import find_archive
 from recognizer.utils.files import append_bytes, write_text
 
 _AUDIO_KEYS = {"sample_rate"}  # all that a stored recording depends on; a stored line or pen trace depends on every setting of its own
@@ -84,7 +85,7 @@ def _cache_errors(path: Path) -> Iterator[None]:
 
 def _stamp(path: Path) -> list[int] | None:
     try:
-        status = path.stat()
+        status = (find_archive(path) or path).stat()
     except OSError:
         return None
     return [status.st_size, status.st_mtime_ns]

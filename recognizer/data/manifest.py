@@ -160,14 +160,17 @@ def _write(items: Iterable[Item], path: Path, partial: Path) -> int:
 
 def _lines(items: Iterable[Item], folder: Path) -> Iterator[str]:
     for item in items:
-        record: dict[str, Any] = {"id": item.id, "source": Path(os.path.relpath(item.source, folder)).as_posix()}
-        for key in KEYS[2:-1]:
-            value = getattr(item, key)
-            if value is not None:
-                record[key] = list(value) if key == "units" else value
-        if item.meta:
-            record["meta"] = item.meta
-        yield json.dumps(record, ensure_ascii=False)
+        yield json.dumps(describe_item(item) | {"source": Path(os.path.relpath(item.source, folder)).as_posix()}, ensure_ascii=False)
+
+
+def describe_item(item: Item) -> dict[str, Any]:
+    """The JSON object of an item in a manifest, with an absolute source."""
+    record: dict[str, Any] = {"id": item.id, "source": item.source.as_posix()}
+    for key in KEYS[2:-1]:
+        value = getattr(item, key)
+        if value is not None:
+            record[key] = list(value) if key == "units" else value
+    return record | ({"meta": item.meta} if item.meta else {})
 
 
 def parse_item(line: str, path: Path, number: int) -> Item:

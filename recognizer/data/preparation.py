@@ -9,18 +9,21 @@ import re
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
+from recognizer.config.schema import require
 from recognizer.data.manifest import Item, load_manifest, save_manifests
+from recognizer.data.shards import write_shards
 from recognizer.data.split import SPLITS, SplitPlan, divide
 from recognizer.errors import ConfigError, InputError, ManifestError, OutputError, nearest
 from recognizer.text.alphabet import split as split_symbols
 from recognizer.text.lexicon import load_lexicon, pronounce
-from recognizer.utils.files import PARTIAL, check_target, open_folder
+from recognizer.utils.archives import INDEX
+from recognizer.utils.files import PARTIAL, check_target, open_folder, remove_files
 
 PACKAGE = "recognizer.data_prep"
 
@@ -88,6 +91,7 @@ def prepare(
     seed: int = 1,
     name: str | None = None,
     lexicon: str | Path | None = None,
+    shards: float = 0.0,
     drop: Drop | None = None,
     note: Note | None = None,
     **options: Any,
@@ -99,6 +103,7 @@ def prepare(
         source: where the corpus is, None for one that is generated; ``out``: a folder, created if it does not exist.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
         lexicon: pronouncing dictionary (:func:`~recognizer.text.lexicon.load_lexicon`) by which texts without units get phones.
+        shards: > 0: copy the files into tar archives of so many MiB (:mod:`recognizer.data.shards`).
         drop: is told of every file or line left out; ``note``: is told remarks. By default both are printed to standard error.
         options: of the corpus, spelled as on the command line with underscores; repeatable ones take a list.
 
@@ -111,7 +116,7 @@ def prepare(
     if corpus not in known:
         raise ConfigError(unknown_corpus(corpus, known))
     parsed = _parse_options(known[corpus], options)
-    parsed.lexicon = lexicon
+    parsed.lexicon, parsed.shards = lexicon, shards
     plan = SplitPlan(dev, test, dev_every, seed, name)
     return prepare_corpus(known[corpus], None if source is None else Path(source), Path(out), plan, parsed, drop or print_dropped, note or print_note)
 
@@ -119,9 +124,10 @@ def prepare(
 def prepare_corpus(
     corpus: Corpus, source: Path | None, out: Path, plan: SplitPlan, options: argparse.Namespace, drop: Drop, note: Note
 ) -> dict[str, Counts]:
-    """Do what :func:`prepare` does with ``options`` that are parsed already: those of the corpus, and ``lexicon``."""
+    """Do what :func:`prepare` does with ``options`` that are parsed already: those of the corpus, ``lexicon`` and ``shards``."""
     if plan.name is not None:
         _check_name(plan.name)  # before anything is written to a folder of this name
+    require(options.shards >= 0, "shards", "is the size of an archive in MiB; it cannot be negative")
     if not needs_source(corpus):
         if source is not None:
             raise ConfigError(f"the corpus '{corpus.CORPUS}' is generated; leave its source out")
@@ -147,9 +153,13 @@ def prepare_corpus(
         items = measure(list(found), options.drop)
         if not items:
             raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
-        parts = divide([made.place_item(item) for item in items], plan)
+        parts = divide(items, plan)
         for name in parts:
             _check_name(name)
+        if options.shards:
+            parts = {name: write_shards(part, made.partial, name, options.shards, plan.seed, options.drop) for name, part in parts.items()}
+            made.keep_only({item.source.parent for part in parts.values() for item in part})
+        parts = {name: [made.place_item(item) for item in part] for name, part in parts.items()}
         alone = sum(item.group is None for item in items)
         if alone and len(parts) > 1:
             note(f"{alone} of {len(items)} items have no group (speaker or writer); each was assigned by itself")
@@ -176,6 +186,7 @@ class MadeFiles:
     def __init__(self, out: Path, name: str) -> None:
         self._final, self._aside = out / name, out / f"{name}{PARTIAL}"
         self.partial = self._aside / name
+        self._stale: list[Path] = []
 
     def __enter__(self) -> MadeFiles:
         shutil.rmtree(self._aside, ignore_errors=True)  # left by a process that was killed
@@ -199,6 +210,16 @@ class MadeFiles:
                 path.replace(check_target(target))
             except OSError as error:
                 raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
+        remove_files(self._stale)
+
+    def keep_only(self, archives: Collection[Path]) -> None:
+        """Remove all that is not one of these archives or the index beside it, and, when these get their places, older ones of the same name."""
+        kept = {*archives, *(path.with_suffix(INDEX) for path in archives)}
+        for path in [path for path in self.partial.rglob("*") if path.is_file() and path not in kept]:
+            path.unlink()
+        names = {path.stem.rpartition("-")[0] for path in archives}
+        older = (path for name in names for path in self._final.glob(f"{name}-[0-9]*"))
+        self._stale = [path for path in older if self.partial / path.name not in kept]
 
     def place_item(self, item: Item) -> Item:
         """The item with the place that its file will have."""

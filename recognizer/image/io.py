@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from recognizer.errors import InputError
+from recognizer.utils.archives import as_file
 from recognizer.utils.limits import advice, limits
 from recognizer.utils.memory import release_free_memory
 from recognizer.utils.reading import BoundedFile
@@ -113,12 +114,12 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 @contextmanager
 def _open(path: str | os.PathLike[str], page: int | None = None) -> Iterator[Image.Image]:
     """The image of a file whose data are not read yet: the only one, or that of a page from 1 on; 0 stands for the first of any number."""
-    _check_readable(Path(path))
     try:
-        with warnings.catch_warnings():
+        with as_file(path) as place, warnings.catch_warnings():
+            _check_readable(path, place)
             warnings.simplefilter("ignore")
             # Given a name, Pillow maps uncompressed TIFF into memory, and garbles those stored sideways (13.0).
-            with BoundedFile(path) as file, Image.open(file, formats=FORMATS) as image:
+            with BoundedFile(place) as file, Image.open(file, formats=FORMATS) as image:
                 if page is None:
                     _check_pages(path, image)
                 elif page:
@@ -136,11 +137,11 @@ def _open(path: str | os.PathLike[str], page: int | None = None) -> Iterator[Ima
         raise InputError(f"{path}: the image cannot be read ({reason})") from None
 
 
-def _check_readable(path: Path) -> None:
+def _check_readable(path: str | os.PathLike[str], file: Path) -> None:
     try:
-        if path.is_dir():
+        if file.is_dir():
             raise InputError(f"{path}: is a folder, not an image")
-        if path.stat().st_size == 0:
+        if file.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None

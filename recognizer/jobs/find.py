@@ -15,6 +15,7 @@ from recognizer.config import Modality
 from recognizer.errors import RecognizerError
 from recognizer.inference.inputs import SUFFIXES
 from recognizer.pages.files import is_layout
+from recognizer.utils.archives import is_member
 
 STATE = ".recognizer"  # folder within a folder of results: what was done, and the lock
 MANIFEST = ".jsonl"
@@ -118,7 +119,7 @@ class Finder:
 
     def _add_named(self, source: str, root: str) -> None:
         modality = self.wanted or self._modality(source) or ("audio" if is_pipe(source) else None)
-        if not os.path.lexists(source):
+        if not os.path.lexists(source) and not is_member(source):
             self.problems.append((source, f"{source}: no such file"))
         elif modality is None:
             message = f"{source}: its name does not tell whether it is a recording or an image; name a model with -m"

@@ -15,8 +15,9 @@ from typing import Any
 from recognizer.bundle.io import CONTENTS
 from recognizer.bundle.registry import locate_file
 from recognizer.config import DECODER_FILES
-from recognizer.errors import OutputError
+from recognizer.errors import InputError, OutputError
 from recognizer.inference.recognizer import Recognizer
+from recognizer.utils.archives import as_file, is_member
 from recognizer.utils.files import append_bytes
 
 LEDGER = "done.jsonl"
@@ -89,11 +90,11 @@ class Ledger:
 def digest_file(path: str | Path) -> str | None:
     """SHA-256 of a file's content; None where it cannot be read, or only once as a pipe."""
     try:
-        if not os.path.isfile(path):
+        if not os.path.isfile(path) and not is_member(path):
             return None
-        with open(path, "rb") as file:
+        with as_file(path) as place, place.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError):
+    except (OSError, ValueError, InputError):
         return None
 
 

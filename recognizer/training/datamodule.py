@@ -30,10 +30,16 @@ AUDIT = "audit.json"
 
 @dataclass(frozen=True)
 class Split:
-    """Audited items of one split, ready for batching, and the feature frames of each."""
+    """Audited items of one split, ready for batching.
+
+    Attributes:
+        frames: feature frames of each.
+        archives: the number of the archive that each lies in; empty unless all lie in some.
+    """
 
     dataset: CtcDataset
     frames: Sequence[int]
+    archives: Sequence[int] = ()
 
 
 def load_items(config: TrainConfig) -> dict[str, Sequence[Item]]:
@@ -114,7 +120,7 @@ def audit_splits(
         if not audit.usable:
             raise TrainingError(f"no {name} item can be used; {len(audit.excluded)} findings, the first: {audit.excluded[0].message}")
         dataset = CtcDataset(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, audit.shortest, cache)
-        splits.append(Split(dataset, audit.frames))
+        splits.append(Split(dataset, audit.frames, audit.archives))
     report["dev"]["copies"] = [[item.id, other.id] for item, other in copies]
     write_text(run_dir / AUDIT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     return splits[0], splits[1]

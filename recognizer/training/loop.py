@@ -165,7 +165,7 @@ class Trainer:
         settings, epoch = self.config.trainer, self.state.epoch
         return bucket_batches(
             self.train.frames, max_frames=settings.batch_frames, max_items=settings.max_batch_size, seed=self.config.seed, epoch=epoch,
-            by_length=settings.curriculum and epoch == 0,
+            by_length=settings.curriculum and epoch == 0, archives=self.train.archives, open_archives=settings.open_archives,
         )  # fmt: skip
 
     @property

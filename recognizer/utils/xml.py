@@ -13,6 +13,7 @@ from defusedxml import DefusedXmlException, EntitiesForbidden
 from defusedxml.ElementTree import XMLParser
 
 from recognizer.errors import InputError
+from recognizer.utils.archives import as_file
 from recognizer.utils.limits import advice, limits
 
 Point = tuple[float, float]
@@ -53,7 +54,7 @@ def parse_xml(path: Path) -> Element:
             blow a small file up to gigabytes or pull in others).
     """
     try:
-        with path.open("rb") as file:
+        with as_file(path) as place, place.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise ValueError(f"larger than {MAX_BYTES >> 20} MiB; is this one page or line? If so, {advice('xml_bytes')}")

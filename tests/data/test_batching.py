@@ -76,3 +76,13 @@ def test_padding_fills_up_with_zeros() -> None:
     columns, widths = pad([np.full((70, 8), 255, dtype=np.uint8), np.full((1, 8), 7, dtype=np.uint8)])
     assert columns.dtype == torch.uint8 and columns.shape == (2, padded_length(70), 8) and widths.tolist() == [70, 1]
     assert int(columns[0].sum()) == 70 * 8 * 255 and int(columns[1].sum()) == 7 * 8
+
+
+@given(FRAMES, LIMITS, PLACE, st.integers(1, 4), st.integers(1, 5))
+def test_few_archives_are_read_at_a_time(frames, limits, place, archives, open_archives):
+    numbers = [index * archives // max(1, len(frames)) for index in range(len(frames))]
+    batches = bucket_batches(frames, archives=numbers, open_archives=open_archives, **limits, **place)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(frames)))
+    order = [numbers[index] for batch in batches for index in batch]
+    for at in range(len(order)):  # archives begun and not yet left behind
+        assert len(set(order[: at + 1]) & set(order[at:])) <= open_archives

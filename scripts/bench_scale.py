@@ -1,4 +1,6 @@
-"""How the tool does beyond one process: very many files by shards and on Ray, and a run of each that is killed.
+"""How the tool does beyond one process: training by several, very many files by shards and on Ray, and a run of each of these that is killed.
+
+    python scripts/bench_scale.py train corpus=copiste corpus.root=data/copiste features=pixels augment=handwriting model=line_cnn_blstm
 
     python scripts/bench_scale.py files --clips 200000 -m BUNDLE
     python scripts/bench_scale.py ray --clips 200000 -m BUNDLE        needs pip install 'recognizer[ray]'
@@ -23,6 +25,11 @@ from bench_tool import COMMAND, make_clips
 
 DISTINCT = 1000  # clips of different content; the other files are hard links to them
 MARKS = (0.05, 0.5, 0.95)  # shares of the files at which memory is read
+TRAININGS = {"one process": 0, "one under torchrun": 1, "two under torchrun": 2}  # processes that torchrun starts; 0: without it
+TRAIN_NOTES = (
+    "items_s: of the epochs after the first, which warms up, as the clock says; the best of the rounds, in which the three follow each other. All use",
+    "the same number of CPU threads together. ratio: of items_s to that of one process.",
+)
 NOTES = (
     "Clips of 0.3 to 0.8 s. Everything is killed with SIGKILL when half is done, and goes on with the same command. files_s: of all processes",
     "together, while they recognize. rss_N: MiB of the largest process when so many percent are done. repeated: files that were done before the",
@@ -33,18 +40,44 @@ NOTES = (
 def main() -> int:
     """Run the section that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("section", choices=("files", "ray"))
+    parser.add_argument("section", choices=("train", "files", "ray"))
+    parser.add_argument("overrides", nargs="*", help="train: of recognizer train")
+    parser.add_argument("--items", type=int, default=400, help="train: how many, the first of the manifest (default: 400)")
+    parser.add_argument("--rounds", type=int, default=2, help="train: how often each is measured (default: 2)")
     parser.add_argument("--clips", type=int, default=200_000, help="how many (default: 200000)")
     parser.add_argument("--shards", type=int, default=2, help="processes, or actors on Ray, at the same time (default: 2)")
-    parser.add_argument("-m", "--model", required=True, help="a bundle; a toy one shows the work around recognition")
+    parser.add_argument("-m", "--model", help="files, ray: a bundle; a toy one shows the work around recognition")
     parser.add_argument("--json", metavar="FILE", help="write the figures there as well")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
+    if options.section == "train":
+        report(in_fresh_process(describe_machine, 0), measure_training(options.overrides, options.items, options.rounds), TRAIN_NOTES, options.json)
+        return 0
+    if options.model is None:
+        parser.error("-m BUNDLE is needed")
     with tempfile.TemporaryDirectory() as temporary:
         source = link_clips(Path(temporary), options.clips)
         measure = measure_shards if options.section == "files" else measure_ray
         row = measure(source, Path(temporary) / "texts", options.clips, options.shards, options.model)
     report(in_fresh_process(describe_machine, 0), [row], NOTES, options.json)
     return 0
+
+
+def measure_training(overrides: list[str], items: int, rounds: int) -> list[Row]:
+    """Items in a second of one process, of one that torchrun starts and of two, with two threads together."""
+    speeds: dict[str, list[float]] = {name: [] for name in TRAININGS}
+    for _ in range(rounds):
+        for name, processes in TRAININGS.items():
+            with tempfile.TemporaryDirectory() as folder:
+                own = [f"run_dir={folder}/run", f"trainer.limit_items={items}", "trainer.epochs=3", f"trainer.threads={2 // max(1, processes)}"]
+                command = [*COMMAND, "train", "-q", *overrides, *own]
+                if processes:
+                    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+                    command = [*torchrun, "-m", "recognizer", *command[command.index("train") :]]
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+                times = [json.loads(line)["seconds"] for line in Path(folder, "run", "log.jsonl").read_text().splitlines()]
+            speeds[name].append((len(times) - 1) * items / (times[-1] - times[0]))
+    alone = max(speeds["one process"])
+    return [{"training": name, "items_s": round(max(values), 1), "ratio": round(max(values) / alone, 3)} for name, values in speeds.items()]
 
 
 def link_clips(folder: Path, clips: int) -> Path:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
+from torch.distributed.rendezvous import rendezvous
 
 from recognizer.errors import RecognizerError, TrainingError
 
@@ -98,7 +99,10 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     if ranks.world == 1:
         yield ranks
         return
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # torchrun keeps one store for all its restarts: without a name for each, a process may find the address of one that has died, and wait for it
+    store, rank, world = next(iter(rendezvous("env://")))
+    store = distributed.PrefixStore(f"restart_{ranks.restarts}", store)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=rank, world_size=world)
     try:
         yield ranks
     except RecognizerError as error:

@@ -97,6 +97,23 @@ def test_when_a_process_dies_the_others_end(glyphs: Any, tmp_path: Path) -> None
     assert state["position"]["step"] > 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
+def test_torchrun_starts_all_again_from_the_last_checkpoint(glyphs: Any, tmp_path: Path) -> None:
+    config = glyphs.save_config(tmp_path / "config.yaml", tmp_path / "run", {**SETTINGS, "trainer.epochs": 40})
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", "--monitor-interval=0.1", "-m"]
+    running = subprocess.Popen([*launcher, "recognizer", "train", "--config", str(config), "trainer.checkpoint_minutes=0"],
+                               stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    os.kill(int(children[-1]), signal.SIGKILL)
+    said = running.communicate(timeout=240)[1]
+    assert running.returncode == 0, said
+    assert "resumed at epoch" in said
+    assert [record["epoch"] for record in log_of(tmp_path / "run")] == list(range(1, 41))  # each once
+
+
 def test_an_item_has_the_same_random_numbers_however_many_share_its_batch() -> None:
     torch.manual_seed(3)
     whole = torch.rand(2, 5, 3).flatten(0, 1)  # two views of five items

@@ -44,7 +44,7 @@ NOTES = (
 )
 TASKS = {
     "distractors": Settings(300, 0.03, hidden=8, batch=16, lag=200, kinds=10, test=1000),
-    "reber": Settings(500, 0.01, hidden=8, batch=32, chunk=64, stream=2000),
+    "reber": Settings(1500, 0.01, hidden=8, batch=32, chunk=64, stream=2000),
 }
 LSTM = CellParts()
 

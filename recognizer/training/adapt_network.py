@@ -133,6 +133,11 @@ def learn(
     return replace(best, epochs=trainer.state.epoch)
 
 
+def mix_weights(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The mean of two sets of weights of the same network, in which the new ones count by ``share`` (Wortsman et al. 2022, WiSE-FT)."""
+    return {name: torch.lerp(old[name], tensor, share) if tensor.is_floating_point() else tensor for name, tensor in new.items()}
+
+
 def _validate(trainer: Trainer, held: Split, best: Outcome) -> Outcome:
     error, _ = validate(trainer.config, trainer.network, held)
     history = [*best.history, (trainer.state.epoch, error)]

@@ -36,8 +36,8 @@ from recognizer.training.adapt_decoder import (
 )
 from recognizer.training.adapt_items import FEWEST, Fold, join, plan_folds, select
 from recognizer.training.adapt_learners import Learner, open_learners
-from recognizer.training.adapt_network import learn
-from recognizer.training.adapt_recipe import AUGMENT
+from recognizer.training.adapt_network import learn, mix_weights
+from recognizer.training.adapt_recipe import AUGMENT, choose_share
 from recognizer.training.adapt_session import Session
 from recognizer.training.adapt_unlabelled import read_unlabelled
 from recognizer.training.datamodule import Split
@@ -115,6 +115,10 @@ class Run:
             advice = "two are needed to learn from one and to score the other" if settings.force else f"correct {FEWEST} or more, or say --force"
             raise ManifestError(f"{len(self.items)} usable items are too few to tell whether anything is gained; {advice}")
         self.folds = plan_folds(list(self.items.values()), settings.folds, settings.seed)
+        self.share = choose_share(list(self.items.values()), parent.config.modality)
+        if self.share < 1:
+            one = f"all {len(self.items)} lines are of {next(iter(self.items.values())).group}"
+            self.note(f"{one}: the mean of old and new weights is taken, as other pages may differ; correct lines of some of these, too")
         self._check_plan()
         self.decoder, self.files = decoder_files(parent, has_partner=len(self.learners) > 1)
         self.parents = [learner.bundle for learner in self.learners]
@@ -264,7 +268,7 @@ class Run:
         self.session.check()
         old, new = outcome.history[0][1], outcome.error
         self.note(f"{name}: {outcome.epochs} epochs; errors in symbols {100 * old:.1f} -> {100 * new:.1f} % (greedy, held back)")
-        return outcome.weights
+        return outcome.weights if self.share == 1 else mix_weights(learner.open().state_dict(), outcome.weights, self.share)
 
     def _with_rehearsal(self, learner: Learner, learnt: Split) -> Split:
         """What is learnt, with as many items of earlier training material, if there is any."""

@@ -70,11 +70,12 @@ def _pretrained_settings(bundle: str) -> RecognizerConfig:
 def _from_file(path: Path, overrides: list[str]) -> TrainConfig:
     from recognizer.config import TrainConfig
     from recognizer.config.overrides import split_override
+    from recognizer.config.renamed import carry_over
     from recognizer.config.schema import from_dict
     from recognizer.utils.reading import parse_yaml
 
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        values = carry_over(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
     except (OSError, UnicodeDecodeError, InputError) as error:
         raise ConfigError(f"--config: {path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

@@ -101,7 +101,7 @@ class TrainerConfig:
     cache: bool = True  # keep decoded items in run_dir/cache
     open_archives: int = 16  # tar archives that batches are drawn from at a time, where all items lie in some (recognizer prepare --shards)
     threads: int = 0  # of the CPU; 0: all cores
-    tensorboard: bool = False
+    tracker: Literal["tensorboard", "mlflow"] | None = None  # where each epoch's record goes beside log.jsonl (training/trackers.py)
     limit_items: int = 0  # > 0: train and validate on the first so many training items only (debug=overfit)
 
     def __post_init__(self) -> None:

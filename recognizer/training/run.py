@@ -22,6 +22,7 @@ from recognizer.bundle.provenance import TRAINED_ON, Provenance
 from recognizer.bundle.registry import find_bundle, locate_file
 from recognizer.config import DECODER_FILES, TrainConfig
 from recognizer.config.compose import compose
+from recognizer.config.renamed import carry_over
 from recognizer.config.schema import from_dict, to_dict
 from recognizer.errors import ConfigError, InputError, Interrupted, TrainingError
 from recognizer.models.network import Network
@@ -30,6 +31,7 @@ from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, lock_run
 from recognizer.training.datamodule import Split, audit_splits, collect_alphabet, fit_statistics, load_items
 from recognizer.training.loop import EpochStats, Trainer
 from recognizer.training.ranks import Ranks, join_ranks
+from recognizer.training.trackers import open_tracker
 from recognizer.training.transducer_loss import pretrain_head
 from recognizer.training.transfer import load_pretrained, pretrained_settings
 from recognizer.training.validate import validate
@@ -122,7 +124,7 @@ def resumed_config(run_dir: str | Path, overrides: dict[str, Any] | None = None)
     if not path.is_file():
         raise TrainingError(f"{run_dir}: holds no run ({CONFIG} is missing)")
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+        values = carry_over(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
         values["trainer"].update(overrides or {})
     except (OSError, UnicodeDecodeError, InputError, TypeError, KeyError, AttributeError):
         raise TrainingError(f"{path}: is damaged; restore it, or start a new run") from None
@@ -139,12 +141,13 @@ class _Session:
         self.stats = EpochStats()
         self.saved = time.monotonic()
         self.ranks = trainer.ranks
-        self.curves = _open_curves(run_dir) if self.settings.tensorboard and self.ranks.writes else None
+        self.ended = False
+        self.tracker = open_tracker(self.config, run_dir, run_dir / BUNDLE) if self.ranks.writes else None
 
     def close(self) -> None:
-        """Write what TensorBoard has not written yet."""
-        if self.curves is not None:
-            self.curves.close()
+        """Write what the tracker has not written yet, and whether training came to its end."""
+        if self.tracker is not None:
+            self.tracker.close(self.ended)
 
     def run(self) -> None:
         """Train until the last epoch, the time limit or the end of patience."""
@@ -161,6 +164,7 @@ class _Session:
             self._save()
         if self.ranks.writes and not (self.run_dir / BUNDLE).exists():
             raise TrainingError(f"{self.run_dir}: training ended without a validation; raise trainer.epochs")
+        self.ended = True
         memory = f"peak memory {peak_memory() / 2**20:.0f} MiB"
         self.progress.line(f"best validation error {100 * state.best:.2f} % at epoch {state.best_epoch}; {memory}; {self.run_dir / BUNDLE}")
 
@@ -242,10 +246,8 @@ class _Session:
         )
         reference, hypothesis = pairs[record["epoch"] % len(pairs)]
         self.progress.line(f"  reference:  {reference}\n  hypothesis: {hypothesis}")
-        if self.curves is not None:
-            for key, value in record.items():
-                if key not in ("epoch", "step"):
-                    self.curves.add_scalar(key, value, record["step"])
+        if self.tracker is not None:
+            self.tracker.log_epoch(record)
 
     def _save(self) -> None:
         if self.ranks.writes:
@@ -329,15 +331,6 @@ def collect_signals() -> Iterator[list[int]]:
     finally:
         for known, handler in before.items():
             signal.signal(known, handler)
-
-
-def _open_curves(run_dir: Path) -> Any:
-    """The session's writer of TensorBoard's curves; TensorBoard is an extra of the package."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise TrainingError("trainer.tensorboard=true needs the extra: pip install 'recognizer[tensorboard]'") from None
-    return SummaryWriter(str(run_dir / "tensorboard"))
 
 
 def _first_card(config: TrainConfig, run_dir: Path, record: dict[str, Any], pairs: list[tuple[str, str]]) -> str:

@@ -171,14 +171,6 @@ def test_a_time_limit_ends_training_with_a_validation(tones, tmp_path, capsys) -
     assert "best validation error" in capsys.readouterr().err
 
 
-def test_tensorboard_has_one_file_a_session(tones, tmp_path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    train(tones.config(tmp_path / "run", BRIEF | {"trainer.epochs": 3, "trainer.tensorboard": True}), quiet=True)
-    (file,) = (tmp_path / "run" / "tensorboard").iterdir()
-    curves = accumulator.EventAccumulator(str(file)).Reload()
-    assert [event.step for event in curves.Scalars("loss")] == [2, 4, 6]
-
-
 def test_a_manifest_with_other_symbols_cannot_be_resumed(tones, tmp_path) -> None:
     items = tones.items("train")[:8]
     save_manifest(items, tmp_path / "train.jsonl")

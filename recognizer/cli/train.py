@@ -10,6 +10,7 @@ from recognizer.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from recognizer.config import RecognizerConfig, TrainConfig
+    from recognizer.training.sweep import Sweep
 
 EXAMPLE = "recognizer train corpus.root=data/mine features=pixels augment=handwriting model=line_cnn_blstm"
 
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.epilog = "Settings are described in conf/README.md; `recognizer train --show` prints all of them."
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="settings, such as corpus.root=DIR model=gru trainer.epochs=20")
-    parser.add_argument("-m", "--multirun", action="store_true", help="train with every combination of comma-separated values")
+    parser.add_argument("-m", "--multirun", action="store_true", help="train every combination of comma-separated values, or as sweep=CHOICE says")
     parser.add_argument("--config", metavar="FILE", help="start from a config.yaml that another run wrote")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder like conf/ with choices of your own, such as DIR/experiment/NAME.yaml")
     parser.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
@@ -31,15 +32,24 @@ def run(options: argparse.Namespace) -> int:
     import yaml
 
     from recognizer.config.schema import to_dict
+    from recognizer.config.sweep import SweepConfig
 
-    configs = _configs(options)
+    sweep = _sweep(options)
+    configs = _configs(options) if sweep is None else sweep.configs
     if options.show:
-        for config in configs:
-            print(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True), end="")
+        shown = [to_dict(config) for config in configs]
+        shown += [] if sweep is None or sweep.settings == SweepConfig() else [{"sweep": to_dict(sweep.settings)}]
+        for settings in shown:
+            print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True), end="")
         return 0
     from recognizer.training.ranks import Ranks
     from recognizer.training.run import train
 
+    if sweep is not None and Ranks.of_environment().world == 1:
+        results = sweep.run(options.quiet, print)
+        return 1 if any(outcome.error is None for _, outcome in results) else 0
+    if sweep is not None and (sweep.settings.sampled or sweep.settings.launcher != "here"):
+        raise ConfigError("sweep: under torchrun a grid alone can be trained, one after another; start the sweep without torchrun")
     for config in configs:
         bundle = train(config, resume=options.resume is not None, quiet=options.quiet)
         if Ranks.of_environment().writes:
@@ -47,8 +57,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sweep(options: argparse.Namespace) -> Sweep | None:
+    if not options.multirun:
+        return None
+    named = "--resume" if options.resume is not None else "--config"
+    if options.resume is not None or options.config is not None:
+        raise ConfigError(f"-m: does not go with {named}, which names one training; give its settings as overrides")
+    from recognizer.training.sweep import Sweep
+
+    return Sweep(options.overrides, options.config_dir)
+
+
 def _configs(options: argparse.Namespace) -> list[TrainConfig]:
-    from recognizer.config.compose import compose, compose_sweep
+    from recognizer.config.compose import compose
 
     if options.resume is not None:
         from recognizer.training.run import resumed_config
@@ -56,8 +77,6 @@ def _configs(options: argparse.Namespace) -> list[TrainConfig]:
         return [resumed_config(options.resume, _trainer_overrides(options.overrides))]
     if options.config is not None:
         return [_from_file(Path(options.config), options.overrides)]
-    if options.multirun:
-        return compose_sweep(options.overrides, options.config_dir, _pretrained_settings)
     return [compose(options.overrides, options.config_dir, _pretrained_settings)]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import chain, count, product
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recognizer.config import RecognizerConfig, TrainConfig
 from recognizer.config.schema import from_dict, to_dict, unknown_key, with_defaults
+from recognizer.config.sweep import SweepConfig
 from recognizer.errors import ConfigError, InputError, nearest
 from recognizer.utils.reading import MAX_DEPTH, MAX_DIGITS, parse_yaml
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 CONF = "recognizer.conf"
+SWEEP = "sweep"  # the group whose settings are not those of a training
 
 
 def conf_dir() -> Path:
@@ -46,54 +48,54 @@ def compose(overrides: Sequence[str], config_dir: str | Path | None = None, pret
     return from_dict(TrainConfig, compose_values(overrides, config_dir, pretrained))
 
 
-def compose_sweep(overrides: Sequence[str], config_dir: str | Path | None = None, pretrained: Pretrained | None = None) -> list[TrainConfig]:
-    """One configuration for every combination of comma-separated values, each in a run_dir of its own.
+def split_sweep(overrides: Sequence[str], config_dir: str | Path | None = None) -> tuple[SweepConfig, list[str]]:
+    """The settings of a sweep, ``sweep=CHOICE`` and ``sweep.KEY=VALUE``, and the other overrides, which are those of its trainings.
 
-    All are checked before the first is returned.
+    Raises:
+        ConfigError: as :func:`compose`.
     """
-    choices: list[list[str]] = []
-    for override in _parse(overrides):
-        if override.is_sweep_override() and not override.is_discrete_sweep():
-            raise ConfigError(f"{override.input_line}: a sweep needs a list of values, not an interval")
-        values = override.sweep_string_iterator() if override.is_sweep_override() else None
-        choices.append([str(override.input_line)] if values is None else [f"{override.get_key_element()}={value}" for value in values])
-    configs: list[TrainConfig] = []
-    for job in product(*choices):
-        settings = compose_values(job, config_dir, pretrained)
-        varied = [word for word, alternatives in zip(job, choices, strict=True) if len(alternatives) > 1]
-        if varied:
-            name = re.sub(r"[^\w.=,+-]", "_", ",".join(varied))
-            run_dir, used = str(Path(settings["run_dir"]) / name), {other.run_dir for other in configs}
-            numbered = (f"{run_dir}-{number}" for number in count(2))  # values may differ in special characters only, or not at all
-            settings["run_dir"] = next(folder for folder in chain([run_dir], numbered) if folder not in used)
-        configs.append(from_dict(TrainConfig, settings))
-    return configs
+    parsed = parse_overrides(overrides)
+    own = [override for override in parsed if _is_of_sweep(override)]
+    for override in own:
+        if override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: a setting of the sweep itself has one value")
+    files = _compose_files([f"+{override.input_line}" for override in own if override.key_or_group == SWEEP], config_dir)
+    values = {SWEEP: with_defaults(SweepConfig, files.get(SWEEP, {}))}
+    settings = _override(values, [override for override in own if override.key_or_group != SWEEP], [])[SWEEP]
+    return from_dict(SweepConfig, settings, SWEEP), [str(override.input_line) for override in parsed if override not in own]
 
 
 def compose_values(overrides: Sequence[str], config_dir: str | Path | None = None, pretrained: Pretrained | None = None) -> dict[str, Any]:
     """The settings of :func:`compose` as a nested dictionary, complete, but for the choice of files and keys unchecked."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
     groups = _groups()
-    parsed = _parse(overrides)
+    parsed = parse_overrides(overrides)
+    for override in parsed:
+        if _is_of_sweep(override):
+            raise ConfigError(f"{override.input_line}: settings of a sweep need -m (--multirun)")
     chosen = [override for override in parsed if override.key_or_group in groups]
     values = with_defaults(TrainConfig, _compose_files([str(override.input_line) for override in chosen], config_dir))
     init = next((override for override in parsed if override.key_or_group == "init"), None)
     if pretrained is not None and init is not None and not init.is_sweep_override() and isinstance(name := init.value(), str):
         _take_settings(values, pretrained(name), {override.key_or_group for override in chosen})
+    return _override(values, [override for override in parsed if override not in chosen], groups)
+
+
+def _override(values: dict[str, Any], overrides: Sequence[Override], groups: Sequence[str]) -> dict[str, Any]:
+    """The nested dictionary with single keys changed; ``groups`` may be meant where a key is mistyped."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
     known = [*_flatten(values), *groups]
     config = OmegaConf.create(values)
-    for override in parsed:
-        if override not in chosen:
-            key = override.get_key_element().lstrip("+~")
-            if override.is_delete():
-                raise ConfigError(f"{override.input_line}: settings cannot be deleted; an override is written key=value")
-            if override.is_sweep_override():
-                raise ConfigError(f"{override.input_line}: several values need -m (--multirun)")
-            if key not in known:
-                raise ConfigError(f"{key}: {unknown_key(key, known)}")
-            OmegaConf.update(config, key, override.value(), merge=True)
+    for override in overrides:
+        key = override.get_key_element().lstrip("+~")
+        if override.is_delete():
+            raise ConfigError(f"{override.input_line}: settings cannot be deleted; an override is written key=value")
+        if override.is_sweep_override():
+            raise ConfigError(f"{override.input_line}: several values need -m (--multirun)")
+        if key not in known:
+            raise ConfigError(f"{key}: {unknown_key(key, known)}")
+        OmegaConf.update(config, key, override.value(), merge=True)
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)  # type: ignore[return-value]
     except OmegaConfBaseException as error:
@@ -125,7 +127,7 @@ def _compose_files(choices: Sequence[str], config_dir: str | Path | None) -> dic
         _check_files(Path(config_dir))
         path = re.sub(r'(["\\])', r"\\\1", Path(config_dir).absolute().as_posix())
         search = [f'hydra.searchpath=["file://{path}"]']
-    with _hydra_errors(choices, config_dir), initialize_config_module(CONF, version_base="1.3"):
+    with hydra_errors(choices, config_dir), initialize_config_module(CONF, version_base="1.3"):
         return OmegaConf.to_container(hydra_compose("config", [*choices, *search]), resolve=False)  # type: ignore[return-value]
 
 
@@ -140,7 +142,12 @@ def _check_files(folder: Path) -> None:
             raise ConfigError(f"--config-dir: {error}") from None
 
 
-def _parse(overrides: Sequence[str]) -> list[Override]:
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Overrides as Hydra reads them.
+
+    Raises:
+        ConfigError: one is not in its grammar, or beyond what a setting may hold.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
     for override in overrides:
@@ -150,8 +157,12 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
             raise ConfigError(f"{override:.80}...: a number of more than {MAX_DIGITS} digits")
         if len(re.findall(r"[\[{(]", override)) > MAX_DEPTH:
             raise ConfigError(f"{override:.80}...: more than {MAX_DEPTH} lists and groups within each other")
-    with _hydra_errors(overrides):
+    with hydra_errors(overrides):
         return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _is_of_sweep(override: Override) -> bool:
+    return override.key_or_group.partition(".")[0] == SWEEP
 
 
 def _groups() -> list[str]:
@@ -166,7 +177,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 @contextmanager
-def _hydra_errors(overrides: Sequence[str], config_dir: str | Path | None = None) -> Iterator[None]:
+def hydra_errors(overrides: Sequence[str], config_dir: str | Path | None = None) -> Iterator[None]:
     """Turn Hydra's exceptions into one line that names the override."""
     from hydra.errors import HydraException, MissingConfigException
 

@@ -64,7 +64,7 @@ def train(config: TrainConfig | Sequence[str] | str, resume: bool = False, quiet
     """
     if not isinstance(config, TrainConfig):
         config = resumed_config(str(config)) if resume else compose([config] if isinstance(config, str) else config, None, pretrained_settings)
-    config = _locate_files(config)
+    config = locate_files(config)
     prepare_host(config.trainer.threads)
     device = choose_device(config.device, local=Ranks.of_environment().local)
     with join_ranks(device) as ranks:
@@ -273,7 +273,7 @@ def _open_run(config: TrainConfig, resume: bool) -> Iterator[Path]:
         yield run_dir
 
 
-def _locate_files(config: TrainConfig) -> TrainConfig:
+def locate_files(config: TrainConfig) -> TrainConfig:
     """The settings with the models and lexicons of the decoder by their full paths, of which the run's bundle gets copies.
 
     Raises:

@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from recognizer.config import AudioAugment, AudioFeatures, DecoderConfig, LineCnn, ModelConfig, TrainConfig, TrainerConfig
-from recognizer.config.compose import compose, compose_sweep, compose_values, conf_dir
+from recognizer.config.compose import compose, compose_values, conf_dir
 from recognizer.config.schema import from_dict, to_dict
+from recognizer.config.search_space import grid_trials
 from recognizer.errors import ConfigError
 
-PACKAGED = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml"))
+ALL = sorted(path.relative_to(conf_dir()).with_suffix("").as_posix() for path in conf_dir().glob("*/*.yaml"))
+PACKAGED = [name for name in ALL if not name.startswith("sweep/")]  # those of a training (tests/config/test_search_space.py has the others)
 GLOBAL = ("experiment", "debug")  # groups whose files are not of one group of keys
 # choices that do not go with the features of speech, and the features that they go with
 FEATURES = {
@@ -37,7 +39,7 @@ def test_all_groups_are_there() -> None:
 
 def test_the_readme_names_every_choice() -> None:
     text = (conf_dir() / "README.md").read_text(encoding="utf-8")
-    assert [name for name in PACKAGED if f"`{name.split('/')[1]}`" not in text] == []
+    assert [name for name in ALL if f"`{name.split('/')[1]}`" not in text] == []
 
 
 @pytest.mark.parametrize("name", PACKAGED)
@@ -121,6 +123,8 @@ def test_overrides_win_and_are_typed() -> None:
     ("~trainer.max_grad_norm", r"an override is written key=value$"),
     ("~trainer.epochs=30", r"settings cannot be deleted"),
     ("trainer.epochs=[1", r"trainer\.epochs=\[1"),
+    ("sweep=optuna", r"^sweep=optuna: settings of a sweep need -m \(--multirun\)$"),
+    ("sweep.trials=3", r"^sweep\.trials=3: settings of a sweep need -m"),
     ("trainer.epochs=1,2", r"^trainer\.epochs=1,2: several values need -m"),
     ("trainer.epochs=${nowhere}", r"^trainer\.epochs: .*nowhere"),
     ("corpus.root=???", r"^corpus\.root: Missing"),
@@ -144,33 +148,6 @@ def test_vocal_tracts_are_scaled_in_a_filter_bank_only() -> None:
         compose(["features=mfcc", *scaled])
 
 
-def test_a_sweep_has_every_combination_and_a_folder_for_each(in_an_empty_folder: Path) -> None:
-    configs = compose_sweep(["model=blstm,stacked_blstm", "trainer.max_grad_norm=choice(1,2.5)", "corpus.name=c", "device=cpu"])
-    assert [(c.model.frontend.kind, c.trainer.max_grad_norm) for c in configs] == [("none", 1.0), ("none", 2.5), ("stack", 1.0), ("stack", 2.5)]
-    assert {c.device for c in configs} == {"cpu"}
-    folders = [c.run_dir for c in configs]
-    assert len(set(folders)) == 4 and all(Path(folder).parent == Path("runs/c") for folder in folders)
-    assert folders[1] == "runs/c/model=blstm,trainer.max_grad_norm=2.5"
-    assert [c.seed for c in compose_sweep(["seed=range(1,4)"])] == [1, 2, 3]
-    assert compose_sweep(["seed=2"]) == [compose(["seed=2"])]
-    assert list(in_an_empty_folder.iterdir()) == []
-
-
-@pytest.mark.parametrize("override", ["corpus.root=a/b,a:b", "seed=1,1", "run_dir=a,b"])
-def test_folders_of_a_sweep_differ_whatever_the_values(override: str) -> None:
-    folders = [config.run_dir for config in compose_sweep([override])]
-    assert len(folders) == len(set(folders)) > 1
-
-
-@pytest.mark.parametrize(("overrides", "message"), [
-    (["trainer.epoch=1,2"], "did you mean 'trainer.epochs'"), (["seed=1,x"], "^seed: expected int, found 'x'$"),
-    (["model=blstm,stackd_blstm"], "did you mean 'stacked_blstm'"), (["seed=1,"], "^seed=1,: "), (["seed=interval(1,2)"], "needs a list of values"),
-])
-def test_one_mistake_refuses_the_whole_sweep(overrides: list[str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        compose_sweep(overrides)
-
-
 @pytest.fixture
 def own_dir(tmp_path: Path) -> Path:
     """A folder of a user's own choices; its name is one that needs quotes."""
@@ -188,7 +165,7 @@ def test_a_folder_of_ones_own_adds_choices(own_dir: Path) -> None:
     config = compose(["experiment=mine", "seed=4"], own_dir)
     assert (config.model.hidden_size, config.model.cell, config.trainer.epochs, config.seed) == (500, "peephole", 3, 4)
     assert config.augment == compose(["augment=speech"]).augment
-    assert [c.model.hidden_size for c in compose_sweep(["model=blstm,wide"], own_dir)] == [250, 500]
+    assert [trial.config.model.hidden_size for trial in grid_trials(["model=blstm,wide"], own_dir)] == [250, 500]
     for overrides, folder, message in (
         (["experiment=min"], own_dir, "^experiment: 'min' is not one of .*; did you mean 'mine'"), (["experiment=mine"], None, "is not one of"),
         (["experiment=wrong"], own_dir, r"^trainer\.epoch: no such key; did you mean 'trainer\.epochs'"),

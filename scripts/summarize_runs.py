@@ -1,6 +1,7 @@
 """Mean and standard deviation of the scores of several runs, such as three seeds: ``python scripts/summarize_runs.py runs/x/seed=*/test``.
 
-Takes folders that ``recognizer evaluate -o DIR`` wrote, or the ``scores.json`` in them.
+Takes folders that ``recognizer evaluate -o DIR`` wrote, or the ``scores.json`` in them; of a folder of a run itself, such as those of
+``recognizer train -m``, the best validation error, by which its weights were chosen: ``python scripts/summarize_runs.py runs/x/seed=*``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 from recognizer.errors import InputError, RecognizerError
 from recognizer.evaluation.results import SCORES
+from recognizer.training.run import CONFIG, LOG
+from recognizer.utils.reading import parse_yaml
 
 SHARED = ("level", "manifest", "items", "decoding", "fingerprint")  # must be the same in all runs for their mean to mean something
 
@@ -47,6 +50,8 @@ def load_scores(run: Path) -> dict[str, Any]:
     Raises:
         InputError: it is not there or is no record of scores.
     """
+    if not (run / SCORES).exists() and (run / LOG).is_file():
+        return load_validation(run)
     path = run / SCORES if run.is_dir() else run
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -56,6 +61,22 @@ def load_scores(run: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: is not a record of scores, as `recognizer evaluate -o` writes it") from None
     return {**record, "rates": rates, "fingerprint": (record.get("protocol") or {}).get("fingerprint")}
+
+
+def load_validation(run: Path) -> dict[str, Any]:
+    """The best validation error of a run of ``recognizer train``, as a record.
+
+    Raises:
+        InputError: no epoch has ended, or a file is damaged.
+    """
+    try:
+        best = float(json.loads((run / LOG).read_text(encoding="utf-8").splitlines()[-1])["best"])
+        items = json.loads((run / "audit.json").read_text(encoding="utf-8"))["dev"]["usable"]
+        corpus = parse_yaml((run / CONFIG).read_text(encoding="utf-8"), str(run / CONFIG))["corpus"]
+        manifest, level = str(Path(corpus["root"]) / corpus["dev"]), corpus["text"]["level"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        raise InputError(f"{run}: holds no epoch of a training that can be read") from None
+    return {"level": level, "manifest": manifest, "items": items, "decoding": "validation", "rates": {"validation error": best}, "fingerprint": None}
 
 
 def summarize(records: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -106,6 +106,7 @@ class SearchSpace:
     Attributes:
         dimensions: what varies, in the order of the command line.
         base: the settings with the first value of each list and the lowest of each range; its ``run_dir`` is that of the study.
+        checked: ``base`` and, beside its other values, each further value of a list and the highest of each range.
 
     Raises:
         ConfigError: nothing varies, a range is empty, or any single value is refused beside the first ones of the others. Not all combinations
@@ -126,9 +127,8 @@ class SearchSpace:
                 raise ConfigError(f"{key}: {'is varied twice' if key != 'run_dir' else 'is the folder of the whole sweep and cannot vary'}")
         first = {dimension.key: _ends(dimension)[0] for dimension in self.dimensions}
         self.base = self._compose(first)
-        for dimension in self.dimensions:
-            for value in _ends(dimension)[1:]:
-                self._compose(first | {dimension.key: value})
+        others = [first | {dimension.key: value} for dimension in self.dimensions for value in _ends(dimension)[1:]]
+        self.checked = [self.base, *map(self._compose, others)]
 
     def trial(self, number: int, varied: Mapping[str, str]) -> Trial:
         """The training with these values of all dimensions, in a numbered folder beneath that of the study.

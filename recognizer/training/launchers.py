@@ -132,6 +132,8 @@ class Work:
 class Jobs:
     """Trials as jobs of a submitit executor."""
 
+    patience = 15.0  # seconds until a file that another machine has written is seen here
+
     def __init__(self, executor: Any) -> None:
         self._executor = executor
         self._running: dict[int, tuple[Trial, Job[None]]] = {}  # by the number of the trial
@@ -161,7 +163,9 @@ class Jobs:
         return [(trial, self._outcome(trial, job)) for trial, job in ended]
 
     def _outcome(self, trial: Trial, job: Job[None]) -> Outcome:
-        outcome = read_outcome(Path(trial.config.run_dir))
+        run_dir, ends = Path(trial.config.run_dir), time.monotonic() + self.patience
+        while (outcome := read_outcome(run_dir)) is None and time.monotonic() < ends:
+            time.sleep(POLL)
         if outcome is None:  # the job was killed
             said = (job.stderr() or "").strip().splitlines()
             outcome = failed(f"job {job.job_id} ended without a result ({job.state}){f': {said[-1]}' if said else ''}; {job.paths.stderr}")
@@ -177,6 +181,8 @@ class Jobs:
 
 class LocalJobs(Jobs):
     """Trials in processes on this machine, which share its cores and GPUs."""
+
+    patience = 0.0
 
     def __init__(self, executor: Any, parallel: int) -> None:
         super().__init__(executor)

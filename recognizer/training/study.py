@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -164,13 +165,16 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 def _sampler(settings: SweepConfig, number: int) -> BaseSampler:
     """A sampler for one trial, with a seed of its own: one that went on from the same seed after an interruption would draw the same again."""
+    from optuna.exceptions import ExperimentalWarning
     from optuna.samplers import RandomSampler, TPESampler
 
     seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
     if settings.sampler == "random":
         return RandomSampler(seed=seed)
-    # trials that still run count as bad ones, so that those at the same time differ
-    return TPESampler(seed=seed, n_startup_trials=settings.random_trials, constant_liar=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna 4
+        # trials that still run count as bad ones, so that those at the same time differ
+        return TPESampler(seed=seed, n_startup_trials=settings.random_trials, constant_liar=True)
 
 
 class _NoLock:

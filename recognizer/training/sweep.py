@@ -55,9 +55,9 @@ class Sweep:
         else:
             self._trials = grid_trials(own, config_dir, pretrained_settings)
             self.configs = [trial.config for trial in self._trials]
-            places = [os.path.abspath(config.run_dir) for config in self.configs]
-            several = bool(self._trials[0].varied)
-            self.folder = Path(os.path.relpath(os.path.commonpath([os.path.dirname(place) for place in places] if several else places)))
+            places = [Path(config.run_dir).parent if self._trials[0].varied else Path(config.run_dir) for config in self.configs]
+            common = os.path.commonpath([place.absolute() for place in places])
+            self.folder = Path(common) if places[0].is_absolute() else Path(os.path.relpath(common))
 
     def run(self, quiet: bool = False, on_bundle: Callable[[Path], None] = lambda bundle: None) -> list[Result]:
         """Carry out the trainings that have no outcome yet, and write all outcomes to ``trials.json``.
@@ -70,10 +70,10 @@ class Sweep:
             RecognizerError: nothing could be started. A training that fails is an outcome, and the others go on.
             Interrupted: a signal stopped the sweep; the same call goes on.
         """
-        _check_corpora(self.configs)
+        _check_corpora(self.configs if self._space is None else self._space.checked)
+        launcher = open_launcher(self.settings, self.folder, quiet)
         with _lock_folder(self.folder):
             study = self._open_study()
-            launcher = open_launcher(self.settings, self.folder, quiet)
             results = study.ended()
             progress = Progress(quiet)
             if results:
@@ -138,8 +138,11 @@ def _carry_out(study: Study, launcher: Launcher, settings: SweepConfig, progress
             for trial, outcome in launcher.finished():
                 running -= 1
                 study.tell(trial, outcome)
-                said = f"failed: {outcome.failure}" if outcome.error is None else f"validation error {100 * outcome.error:.2f} %"
-                progress.line(f"trial {trial.number}: {said}")
+                if outcome.error is None:
+                    progress.close()
+                    Progress().line(f"trial {trial.number} ({trial.config.run_dir}) failed: {outcome.failure}")  # quiet or not
+                else:
+                    progress.line(f"trial {trial.number}: validation error {100 * outcome.error:.2f} %")
                 yield trial, outcome
             if pending:
                 raise Interrupted("stopped; the trainings have written their checkpoints, and the same command goes on")

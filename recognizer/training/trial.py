@@ -6,6 +6,7 @@ import json
 import sys
 import time
 import traceback
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from recognizer.config import TrainConfig
 from recognizer.config.schema import to_dict
 from recognizer.config.search_space import Trial
-from recognizer.errors import Interrupted, RecognizerError, TrainingError
+from recognizer.errors import Interrupted, RecognizerError, RecognizerWarning, TrainingError
 from recognizer.training.checkpoint import CHECKPOINT, LOCK
 from recognizer.training.run import BUNDLE, CONFIG, LOG, locate_files, resumed_config, train
 from recognizer.utils.files import write_text
@@ -50,7 +51,10 @@ def run_trial(trial: Trial, quiet: bool = False) -> Outcome:
         Interrupted: a signal stopped the training after a checkpoint was written.
     """
     run_dir = Path(trial.config.run_dir)
-    while find_holder(run_dir / LOCK) is not None:  # left by a sweep that was killed, whose trainings live on
+    holder = find_holder(run_dir / LOCK)
+    if holder is not None:  # left by a sweep that was killed, whose trainings live on
+        warnings.warn(f"{run_dir}: process {holder} is training there; waiting until it ends", RecognizerWarning, stacklevel=2)
+    while find_holder(run_dir / LOCK) is not None:
         time.sleep(1.0)
     found = read_outcome(run_dir)
     if found is not None:

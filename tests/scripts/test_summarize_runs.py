@@ -60,3 +60,12 @@ def test_a_file_without_scores_is_named(script, tmp_path, capsys) -> None:
     for path in (tmp_path, tmp_path / "none"):
         assert script.main([str(path)]) == 2
         assert str(path) in capsys.readouterr().err
+
+
+def test_folders_of_runs_have_their_validation_error(script, speech_run: Path, tmp_path: Path, capsys) -> None:
+    best = json.loads((speech_run / "log.jsonl").read_text().splitlines()[-1])["best"]
+    assert script.main([str(speech_run), str(speech_run)]) == 0
+    assert capsys.readouterr().out == f"validation error {100 * best:.2f} % +- 0.00 (2 runs, {100 * best:.2f} to {100 * best:.2f})\n"
+    assert script.main([str(speech_run), str(save(tmp_path / "scored", {"CER": 0.05}))]) == 1  # scores are something else
+    (tmp_path / "log.jsonl").write_text("")
+    assert script.main([str(tmp_path)]) == 2 and "holds no epoch of a training" in capsys.readouterr().err

@@ -145,7 +145,7 @@ def _carry_out(study: Study, launcher: Launcher, settings: SweepConfig, progress
                     progress.line(f"trial {trial.number}: validation error {100 * outcome.error:.2f} %")
                 yield trial, outcome
             if pending:
-                raise Interrupted("stopped; the trainings have written their checkpoints, and the same command goes on")
+                raise Interrupted("stopped, each training after a checkpoint; the same command goes on")
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def test_two_processes_train_at_the_same_time_and_one_that_is_killed_has_failed(
 @pytest.mark.slow
 def test_an_interrupted_sweep_stops_its_processes_and_goes_on(words: list[str], tmp_path: Path) -> None:
     folders = [tmp_path / "sweep" / f"seed={seed}" for seed in (1, 2)]
-    own = [*words, "trainer.epochs=100", "sweep.launcher=local", "sweep.parallel=2"]
+    own = [*words, "trainer.epochs=50", "sweep.launcher=local", "sweep.parallel=2"]
 
     def count_epochs() -> list[int]:
         return [len((folder / "log.jsonl").read_text().splitlines()) for folder in folders]
@@ -142,11 +142,11 @@ def test_an_interrupted_sweep_stops_its_processes_and_goes_on(words: list[str], 
     with pytest.raises(Interrupted, match="the same command goes on"):
         Sweep(own).run(quiet=True)
     assert [read_outcome(folder) for folder in folders] == [None, None] and not any((folder / "lock").exists() for folder in folders)
-    assert min(count_epochs()) > 0 and max(count_epochs()) < 100
+    assert min(count_epochs()) > 0 and max(count_epochs()) < 50
     with pytest.raises(TrainingError, match=r"seed=1: holds a run with another trainer\.weight_decay; repeat its command"):
         Sweep([*own, "trainer.weight_decay=0.5"]).run(quiet=True)
     assert all(outcome.error is not None for _, outcome in Sweep([*own, "trainer.num_workers=0"]).run(quiet=True))
-    assert count_epochs() == [100, 100]  # none of them twice
+    assert count_epochs() == [50, 50]  # none of them twice
 
 
 def test_processes_share_gpus_and_cores(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

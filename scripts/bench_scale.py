@@ -27,8 +27,8 @@ DISTINCT = 1000  # clips of different content; the other files are hard links to
 MARKS = (0.05, 0.5, 0.95)  # shares of the files at which memory is read
 TRAININGS = {"one process": 0, "one under torchrun": 1, "two under torchrun": 2}  # processes that torchrun starts; 0: without it
 TRAIN_NOTES = (
-    "items_s: of the epochs after the first, which warms up, as the clock says; the best of the rounds, in which the three follow each other. All use",
-    "the same number of CPU threads together. ratio: of items_s to that of one process.",
+    "items_s: of the epochs after the first, which warms up, as the clock says; the best of the rounds, in which the three follow each other.",
+    "All use two CPU threads together. ratio: of items_s to that of one process.",
 )
 NOTES = (
     "Clips of 0.3 to 0.8 s. Everything is killed with SIGKILL when half is done, and goes on with the same command. files_s: of all processes",

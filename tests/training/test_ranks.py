@@ -100,8 +100,8 @@ def test_when_a_process_dies_the_others_end(glyphs: Any, tmp_path: Path) -> None
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
 def test_torchrun_starts_all_again_from_the_last_checkpoint(glyphs: Any, tmp_path: Path) -> None:
     config = glyphs.save_config(tmp_path / "config.yaml", tmp_path / "run", {**SETTINGS, "trainer.epochs": 40})
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", "--monitor-interval=0.1", "-m"]
-    running = subprocess.Popen([*launcher, "recognizer", "train", "--config", str(config), "trainer.checkpoint_minutes=0"],
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=1", "--monitor-interval=0.1"]
+    running = subprocess.Popen([*torchrun, "-m", "recognizer", "train", "--config", str(config), "trainer.checkpoint_minutes=0"],
                                stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)  # fmt: skip
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "log.jsonl").exists() and time.monotonic() < deadline:

@@ -40,6 +40,8 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
         BundleError: they do not fit together; the message names the first that differs.
     """
     first, shares = bundles[0], shares or [1.0] * len(bundles)
+    for bundle in bundles:
+        bundle.require_weights()
     for bundle in bundles[1:]:
         _check_family(first, bundle)
     all_weights = [_weights(first, bundle) for bundle in bundles]

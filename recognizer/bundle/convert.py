@@ -58,6 +58,7 @@ def convert(bundle: Bundle, folder: Path, dtype: str | None = None, overrides: S
     """
     import torch
 
+    bundle.require_weights()
     weights = dict(bundle.weights)
     if dtype is not None:
         wanted = torch.bfloat16 if dtype == "bf16" else torch.float32

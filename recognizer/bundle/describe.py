@@ -26,7 +26,11 @@ def describe_bundle(bundle: Bundle) -> dict[str, Facts]:
         BundleError: the list of what it was trained on is damaged.
     """
     card, text = read_card_facts(bundle.card()), bundle.config.text
-    contents = json.loads((bundle.folder / CONTENTS).read_text(encoding="utf-8"))  # load_bundle has checked it
+    if bundle.folder == bundle.graph:
+        contents, files = {"format": "ONNX", "recognizer": bundle.metadata.get("recognizer")}, [bundle.folder]
+    else:
+        contents = json.loads((bundle.folder / CONTENTS).read_text(encoding="utf-8"))  # load_bundle has checked it
+        files = [path for path in sorted(bundle.folder.iterdir()) if path.is_file()]
     return {
         "bundle": {
             "folder": str(bundle.folder),
@@ -42,7 +46,7 @@ def describe_bundle(bundle: Bundle) -> dict[str, Facts]:
         "network": _describe_network(bundle),
         "decoder": _describe_decoder(bundle),
         "training": _describe_training(bundle),
-        "files": {path.name: path.stat().st_size for path in sorted(bundle.folder.iterdir()) if path.is_file()},
+        "files": {path.name: path.stat().st_size for path in files},
     }
 
 
@@ -58,23 +62,26 @@ def _describe_input(bundle: Bundle) -> Facts:
 
 
 def _describe_network(bundle: Bundle) -> Facts:
-    from safetensors import safe_open
-
     model = bundle.config.model
-    stored: dict[str, int] = {}  # numbers by their type; a matrix may be stored as two factors, or at half precision
-    with safe_open(bundle.folder / WEIGHTS, framework="pt") as file:
-        for name in file.keys():  # noqa: SIM118  # it is no dictionary
-            part = file.get_slice(name)
-            stored[part.get_dtype()] = stored.get(part.get_dtype(), 0) + prod(part.get_shape())
-    return {
+    facts = {
         "frontend": model.frontend.kind,
         "cell": model.cell,
         "num_layers": model.num_layers,
         "hidden_size": to_dict(model.hidden_size),
         "bidirectional": model.bidirectional,
-        "weights": sum(tensor.numel() for tensor in bundle.weights.values()),
-        "stored": stored,
     }
+    if bundle.graph is not None:
+        from recognizer.bundle.onnx_file import read_metadata
+
+        return facts | {"exported": f"ONNX, matrices {read_metadata(bundle.graph).get('matrices', '')}"}
+    from safetensors import safe_open
+
+    stored: dict[str, int] = {}  # numbers by their type; a matrix may be stored as two factors, or at half precision
+    with safe_open(bundle.folder / WEIGHTS, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118  # it is no dictionary
+            part = file.get_slice(name)
+            stored[part.get_dtype()] = stored.get(part.get_dtype(), 0) + prod(part.get_shape())
+    return facts | {"weights": sum(tensor.numel() for tensor in bundle.weights.values()), "stored": stored}
 
 
 def _describe_decoder(bundle: Bundle) -> Facts:

@@ -125,7 +125,7 @@ class Origin:
         try:
             record = parse_json(path.read_text(encoding="utf-8"), str(path))
             return cls(str(record["name"]), str(record["path"]), str(record["digest"]), dict(record["figures"]))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # the latter: an ONNX file that stands alone
             return None
         except (OSError, InputError, ValueError, KeyError, TypeError, AttributeError):
             raise BundleError(f"{path}: is damaged; copy the bundle anew") from None

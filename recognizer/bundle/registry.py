@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from recognizer.bundle.io import CONTENTS, is_bundle, is_plain
+from recognizer.bundle.io import CONTENTS, GRAPH, is_bundle, is_plain
 from recognizer.config import Modality
 from recognizer.errors import BundleError, nearest
 
+PARTNER = "second"  # folder within a bundle of the recognizer that decides with it, where it has one of its own
 MODELS_VARIABLE = "RECOGNIZER_MODELS"
 DEFAULTS: dict[Modality, str] = {"audio": "speech-en", "line": "handwriting-fr"}  # where no bundle is named
 
@@ -56,7 +57,8 @@ def own_bundles(folders: Sequence[Path] | None = None) -> dict[str, Path]:
 def find_bundle(name: str | Path) -> Path:
     """The folder that a user means: a bundle at this path, else the one of this name that ships or lies in the user's folders, else the path.
 
-    A folder that is no bundle and happens to be called like one that ships does not hide it.
+    The graph within a bundle stands for it; an ONNX file that lies elsewhere for itself. A folder that is no bundle and happens to be called
+    like one that ships does not hide it.
 
     Raises:
         BundleError: there is nothing at the path, and no bundle of this name; the nearest is named.
@@ -64,6 +66,8 @@ def find_bundle(name: str | Path) -> Path:
     path = Path(name)
     if is_bundle(path):
         return path
+    if path.suffix == ".onnx" and path.is_file():
+        return path.parent if path.name == GRAPH and is_bundle(path.parent) else path
     known = own_bundles() | shipped_bundles()
     if str(name) not in known and path.name == str(name) and not path.exists():
         raise BundleError(f"{name}: no such bundle" + (nearest(str(name), known) or f"; by name there are {', '.join(sorted(known))}"))

@@ -12,7 +12,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from recognizer.bundle.io import CONTENTS
 from recognizer.bundle.registry import locate_file
 from recognizer.config import DECODER_FILES
 from recognizer.errors import InputError, OutputError
@@ -102,7 +101,7 @@ def digest_settings(recognizer: Recognizer, options: Mapping[str, object]) -> st
     """SHA-256 of all that a result depends on besides its source: the bundles, how they decode, and what the user asked for."""
     digest = hashlib.sha256()
     for bundle in recognizer.bundles:
-        digest.update((bundle.folder / CONTENTS).read_bytes())  # which holds the digests of the other files
+        digest.update(bundle.identity())  # which holds the digests of the other files
     digest.update(repr(recognizer.decoding).encode())
     for key in DECODER_FILES:
         name = getattr(recognizer.decoding, key)

@@ -104,6 +104,7 @@ def adapt(
     prepare_host(threads)
     progress = Progress(quiet)
     parent, output = load_bundle(find_bundle(bundle)), Path(output)
+    parent.require_weights()
     if not continue_:
         parent, note = first_bundle(parent)
         if note:

@@ -15,13 +15,11 @@ from torch import Tensor
 from recognizer.bundle.convert import collect_files
 from recognizer.bundle.io import CONTENTS, Bundle, load_bundle, save_bundle
 from recognizer.bundle.provenance import ADAPTED, TRAINED_ON, Origin, Provenance
-from recognizer.bundle.registry import find_partner, shipped_bundles
+from recognizer.bundle.registry import PARTNER, find_partner, shipped_bundles
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item
 from recognizer.errors import BundleError
 from recognizer.text.alphabet import Alphabet
-
-PARTNER = "second"  # folder within a bundle
 
 
 @dataclass(frozen=True)

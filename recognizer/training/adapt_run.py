@@ -18,11 +18,12 @@ from torch import Tensor
 from recognizer.bundle.averaging import average
 from recognizer.bundle.io import Bundle, is_bundle, load_bundle
 from recognizer.bundle.provenance import Origin, digest_item
+from recognizer.bundle.registry import PARTNER
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import Item
 from recognizer.errors import Interrupted, ManifestError, TrainingError
 from recognizer.inference.recognizer import Recognizer
-from recognizer.training.adapt_bundle import PARTNER, Adapted, Lesson, decoder_files, partner_of, write_adapted
+from recognizer.training.adapt_bundle import Adapted, Lesson, decoder_files, partner_of, write_adapted
 from recognizer.training.adapt_decoder import (
     STEPS,
     Errors,

@@ -24,6 +24,7 @@ def pretrained_settings(bundle: str) -> RecognizerConfig:
         BundleError: it is missing, damaged, altered or too new, or lacks a file that its settings name.
     """
     source = load_bundle(find_bundle(bundle))
+    source.require_weights()
     decoder = source.config.decoder
     paths: dict[str, Any] = {"combine_with": None, "combine_lexicon": None}
     for key in DECODER_FILES:
@@ -60,6 +61,7 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
         TrainingError: the bundle has other features or another network.
     """
     source = load_bundle(find_bundle(bundle))
+    source.require_weights()
     if not are_compatible(source.config.features, config.features):
         raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
     ours = network.state_dict()

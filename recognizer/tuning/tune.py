@@ -113,7 +113,7 @@ def save_tuned(bundle: Bundle, config: DecoderConfig, folder: Path) -> None:
             files[name], names[key] = path, name
         if config.combine_with is not None:
             names["combine_with"] = _name_partner(config.combine_with, bundle.folder, folder)
-        save_bundle(folder, replace(bundle.config, decoder=replace(config, **names)), bundle.alphabet, bundle.weights, bundle.card(), files)
+        save_bundle(folder, replace(bundle.config, decoder=replace(config, **names)), bundle.alphabet, bundle.model(), bundle.card(), files)
 
 
 def _name_partner(name: str, bundle: Path, folder: Path) -> str:

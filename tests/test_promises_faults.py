@@ -220,7 +220,8 @@ def test_promise_1_holds_for_the_models_that_ship(name: str) -> None:
     whole = [np.asarray(array) for array in found]
     arrays = sorted([*whole, *(array[: len(array) * part // 5] for array in whole for part in (2, 3))], key=len)
     assert len({len(array) for array in arrays}) == 6
-    for network in recognizer.runner.networks:
+    for backend in recognizer.runner.networks:
+        network = backend.network
         with torch.inference_mode():
             together, lengths = network(*pad(arrays))
             features, frames = network.features(*pad(arrays))

@@ -69,13 +69,12 @@ class AudioFeatureExtractor(FeatureExtractor):
 
     def __init__(self, config: AudioFeatures) -> None:
         """All sizes follow from ``config``."""
-        # Rounded down as Kaldi does.
-        window = max(2, int(config.sample_rate * config.window_ms * 0.001))
+        window = config.window
         fft = 1 << (window - 1).bit_length()
         columns = {"fbank": config.num_mel_bins, "mfcc": config.coefficients, "spectrogram": fft // 2 + 1}[config.kind]
         super().__init__((columns + int(config.energy)) * (1 + config.deltas), config.normalize)
         self.config, self.window, self.fft = config, window, fft
-        self.hop = max(1, int(config.sample_rate * config.hop_ms * 0.001))
+        self.hop = config.hop
         noise = np.random.default_rng(0).standard_normal(DITHER_PERIOD if config.dither else 0)
         buffers = {"_window": torch.hann_window(window, periodic=False, dtype=torch.float64).pow(0.85), "_dither": torch.from_numpy(noise)}
         if config.kind != "spectrogram":
@@ -90,7 +89,7 @@ class AudioFeatureExtractor(FeatureExtractor):
         if isinstance(size, Tensor):
             whole = 1 + torch.div(size - self.window, self.hop, rounding_mode="floor")
             return torch.where(size < 1, 0, whole.clamp(min=1))
-        return 0 if size < 1 else max(1, 1 + (size - self.window) // self.hop)
+        return self.config.frames(size)
 
     def raw(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, D) before normalization, T = ``frames(N)``, and the frames of each utterance; see the base class."""

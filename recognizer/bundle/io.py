@@ -202,9 +202,12 @@ def load_bundle(folder: str | Path) -> Bundle:
 
 
 def _load_weights(folder: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        missing = f"which needs the package {error.name}"
+        raise BundleError(f"{folder}: holds weights, {missing}; install recognizer with all that it needs, or name an exported bundle") from None
     try:
         return multiply_factors(load_file(folder / WEIGHTS))
     except (SafetensorError, OSError, ValueError) as error:

@@ -94,7 +94,7 @@ def open_recognizer(options: argparse.Namespace, model: str | Path) -> Recognize
     decoding = [*options.decoding]
     if hotwords and not any(override.startswith("decoder=") for override in decoding):
         decoding.append("decoder=beam")
-    prepare_host(options.threads)
+    prepare_host(options.threads if bundle.graph is None else 0)
     decoder = override_decoder(bundle.config.decoder, decoding)
     recognizer = Recognizer(bundle, options.device, options.precision, decoder=decoder, hotwords=hotwords, threads=options.threads)
     _note_unspelt(recognizer, any(getattr(decoder, key) != getattr(bundle.config.decoder, key) for key in (*DECODER_FILES, "combine_with")))

@@ -53,6 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"recognizer: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:  # of those without which an exported model runs
+        if options.verbose:
+            traceback.print_exc()
+        print(f"recognizer: the package {error.name} is not installed, which this needs; run `pip install recognizer`", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("recognizer: interrupted", file=sys.stderr)
         return 130

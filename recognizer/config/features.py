@@ -45,6 +45,20 @@ class AudioFeatures:
         require(self.deltas in (0, 1, 2), "deltas", "must be 0, 1 or 2")
         require_shares(self, "dither")
 
+    @property
+    def window(self) -> int:
+        """Samples of a frame, rounded down as Kaldi does."""
+        return max(2, int(self.sample_rate * self.window_ms * 0.001))
+
+    @property
+    def hop(self) -> int:
+        """Samples from the beginning of a frame to that of the next."""
+        return max(1, int(self.sample_rate * self.hop_ms * 0.001))
+
+    def frames(self, size: int) -> int:
+        """Frames of an utterance of so many samples: at least one, none of an empty one."""
+        return 0 if size < 1 else max(1, 1 + (size - self.window) // self.hop)
+
 
 @dataclass(frozen=True)
 class LineFeatures:

@@ -18,6 +18,11 @@ class NoFrontend:
 
     kind: Literal["none"] = "none"
 
+    @property
+    def strides(self) -> Sizes:
+        """By how much each part of the front-end divides the number of frames."""
+        return ()
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -28,6 +33,11 @@ class Stack:
 
     def __post_init__(self) -> None:
         require(1 <= self.frames <= 32, "frames", "must lie between 1 and 32")
+
+    @property
+    def strides(self) -> Sizes:
+        """By how much each part of the front-end divides the number of frames."""
+        return (self.frames,)
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,11 @@ class LineCnn:
     def __post_init__(self) -> None:
         _require_convolutions(self, "time_strides height_strides")
 
+    @property
+    def strides(self) -> Sizes:
+        """By how much each part of the front-end divides the number of frames."""
+        return self.time_strides
+
 
 @dataclass(frozen=True)
 class SpeechCnn:
@@ -59,6 +74,11 @@ class SpeechCnn:
     def __post_init__(self) -> None:
         _require_convolutions(self, "time_strides frequency_strides")
         require(self.output > 0, "output", "must be positive")
+
+    @property
+    def strides(self) -> Sizes:
+        """By how much each part of the front-end divides the number of frames."""
+        return self.time_strides
 
 
 def _require_convolutions(settings: LineCnn | SpeechCnn, strides: str) -> None:
@@ -94,6 +114,11 @@ class MdLstmFrontend:
         require_each(self, "block_heights block_widths", lambda sizes: len(sizes) == count, "needs one number for each entry of hidden_sizes")
         require_each(self, "block_heights block_widths", lambda sizes: all(1 <= v <= 64 for v in sizes), "must lie between 1 and 64")
         _require_dropout(self, "dropout")
+
+    @property
+    def strides(self) -> Sizes:
+        """By how much each part of the front-end divides the number of frames."""
+        return self.block_widths
 
 
 @dataclass(frozen=True)

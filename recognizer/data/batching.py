@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from recognizer.data.loading import to_float
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def padded_length(length: int) -> int:
@@ -22,13 +24,21 @@ def padded_length(length: int) -> int:
 
 
 def pad(arrays: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stored arrays as one zero-padded tensor (B, N) float32, (B, W, H) uint8 or (B, T, 5) float32, with lengths (B,)."""
-    lengths = torch.tensor([len(array) for array in arrays])
+    """As :func:`pad_arrays`, in tensors."""
+    import torch  # not needed to recognize with an exported bundle
+
+    padded, lengths = pad_arrays(arrays)
+    return torch.from_numpy(padded), torch.from_numpy(lengths)
+
+
+def pad_arrays(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Stored arrays as one zero-padded array (B, N) float32, (B, W, H) uint8 or (B, T, 5) float32, with lengths (B,) int64."""
+    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     whole = [to_float(array) for array in arrays]
     padded = np.zeros((len(whole), padded_length(int(lengths.max())), *whole[0].shape[1:]), dtype=whole[0].dtype)
     for row, array in zip(padded, whole, strict=True):
         row[: len(array)] = array
-    return torch.from_numpy(padded), lengths
+    return padded, lengths
 
 
 POOL_BATCHES = 50  # batches' worth of shuffled items that are sorted together: larger pads less, mixes less

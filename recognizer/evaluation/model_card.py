@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from recognizer import __version__
 from recognizer.bundle.io import CARD
@@ -100,7 +99,7 @@ def measure_sets(
     """
     decoders = {describe_decoder(recognizer.decoding): recognizer}
     if recognizer.decoding.kind != "greedy":
-        greedy = Recognizer(recognizer.bundle, str(recognizer.device), recognizer.precision, decoder=DecoderConfig(), threads=recognizer.threads)
+        greedy = Recognizer(recognizer.bundle, recognizer.backend.device, recognizer.precision, decoder=DecoderConfig(), threads=recognizer.threads)
         decoders = {"greedy": greedy, **decoders}
     sets: list[MeasuredSet] = []
     for path, items in manifests.items():
@@ -141,12 +140,20 @@ def describe_machine(recognizer: Recognizer) -> dict[str, str]:
     sizes = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file() and path.name != CARD}
     largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:2]
     processor = name_processor()
-    if recognizer.device.type == "cuda":
-        processor = f"{torch.cuda.get_device_name(recognizer.device)}, {processor}"
+    if recognizer.bundle.graph is None:
+        import torch
+
+        if recognizer.backend.device.startswith("cuda"):
+            processor = f"{torch.cuda.get_device_name(recognizer.backend.device)}, {processor}"
+        runtime = f"torch {torch.__version__}"
+    else:
+        import onnxruntime
+
+        runtime = f"onnxruntime {onnxruntime.__version__}"
     return {
         "Memory": f"{peak_memory() / 2**20:.0f} MiB at most in this process, recognizing with confidences and alternatives",
         "Size": f"{sum(sizes.values()) / 2**20:.1f} MiB ({', '.join(f'{name} {sizes[name] / 2**20:.1f}' for name in largest)})",
-        "Machine": f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, torch {torch.__version__}",
+        "Machine": f"{processor}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}, {runtime}",
         "Version": f"recognizer {__version__}",
     }
 

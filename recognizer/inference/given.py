@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
-import torch
 from PIL import Image
 
 from recognizer.errors import InputError
 from recognizer.image.io import gray_picture
+
+if TYPE_CHECKING:
+    import torch
 
 
 @runtime_checkable
@@ -30,7 +33,7 @@ class Readable(Protocol):
 
 
 # One input, as callers give it.
-Given: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | np.ndarray | torch.Tensor | Image.Image
+Given: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Readable | np.ndarray | torch.Tensor | Image.Image"
 
 
 class HeldFile:
@@ -82,7 +85,7 @@ Held: TypeAlias = str | Path | np.ndarray | HeldFile | Unusable
 
 def is_one(given: object) -> bool:
     """Whether this is one input rather than a list or iterator of many."""
-    if isinstance(given, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray, torch.Tensor, Image.Image, Readable)):
+    if isinstance(given, (str, bytes, bytearray, memoryview, os.PathLike, np.ndarray, Image.Image, Readable)) or _is_tensor(given):
         return True
     return not isinstance(given, Iterable)
 
@@ -106,7 +109,7 @@ def hold(number: int, given: Any) -> Any:
     try:
         if isinstance(given, (bytes, bytearray, memoryview)):
             return HeldFile(f"bytes {number}", given)
-        if isinstance(given, torch.Tensor):
+        if _is_tensor(given):
             return _array_of(given)
         if isinstance(given, Image.Image):
             name = f"image {number}"
@@ -127,11 +130,16 @@ def hold(number: int, given: Any) -> Any:
     return given
 
 
+def _is_tensor(given: object) -> bool:
+    """Whether this is a tensor of torch, which whoever made one has imported."""
+    return "torch" in sys.modules and isinstance(given, sys.modules["torch"].Tensor)
+
+
 def _array_of(tensor: torch.Tensor) -> np.ndarray:
     """The array of a tensor; one channel of samples (1, N), as torchaudio reads it, becomes (N,)."""
     tensor = tensor.detach().cpu()
     if tensor.is_floating_point():
-        tensor = tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+        tensor = tensor.float() if tensor.element_size() == 2 else tensor
         tensor = tensor[0] if tensor.ndim == 2 and len(tensor) == 1 else tensor
     array: np.ndarray = tensor.numpy()
     return array

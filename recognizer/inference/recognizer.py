@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, cast, overload
+from typing import TYPE_CHECKING, TypeAlias, cast, overload
 
 import numpy as np
-import torch
 
 from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.bundle.registry import find_bundle, find_partner
@@ -17,18 +17,21 @@ from recognizer.config import DecoderConfig
 from recognizer.decoding.decoder import Decoder, load_decoder
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import time_tokens, time_words
-from recognizer.errors import BundleError, ConfigError, InputError, RecognizerError
+from recognizer.errors import ConfigError, InputError, RecognizerError
+from recognizer.inference.backend import TorchBackend, open_backends
 from recognizer.inference.given import Given, hold, hold_all, is_one
 from recognizer.inference.inputs import Source, describe_failure
 from recognizer.inference.reading_order import order_symbols, order_tokens
 from recognizer.inference.runner import BatchRunner, Emission
 from recognizer.inference.stretches import join_transcripts, merge_emissions, note_empty
-from recognizer.models.network import Network
 from recognizer.text.bidi import to_visual
 from recognizer.types import Alternative, Token, Transcript, Word
-from recognizer.utils.device import choose_device, prepare_host
+from recognizer.utils.device import prepare_host
 
-One: TypeAlias = Given | Source  # one input
+if TYPE_CHECKING:
+    from recognizer.models.network import Network
+
+One: TypeAlias = "Given | Source"  # one input
 OnSegment: TypeAlias = Callable[[Transcript], None]
 
 
@@ -50,7 +53,7 @@ class Recognizer:
 
     Attributes:
         bundles: the bundle, and that of the second recognizer if its settings name one.
-        network: of the bundle.
+        backend: what runs the network of the bundle.
     """
 
     def __init__(
@@ -65,16 +68,26 @@ class Recognizer:
     ) -> None:
         self.bundle = bundle
         self.config, self.alphabet = bundle.config, bundle.alphabet
-        self.device = choose_device(device)
         self.precision = precision
         self.threads = threads
         self.decoding = decoder or bundle.config.decoder
         second = load_partner(self.decoding, bundle)
         self.bundles = (bundle,) if second is None else (bundle, second)
-        networks = [_load_network(each, self.device) for each in self.bundles]
-        self.network = networks[0]
+        backends = open_backends(self.bundles, device, precision, threads)
+        self.backend = backends[0]
         self.decoder = self.load_decoder(self.decoding, hotwords)
-        self.runner = BatchRunner(networks, bundle.config.features, precision, batch_frames)
+        self.runner = BatchRunner(backends, bundle.config.features, batch_frames)
+
+    @property
+    def network(self) -> Network:
+        """The network of the bundle.
+
+        Raises:
+            BundleError: there is none, as it was exported.
+        """
+        self.bundle.require_weights()
+        assert isinstance(self.backend, TorchBackend)
+        return self.backend.network
 
     @classmethod
     def load(
@@ -91,8 +104,9 @@ class Recognizer:
         Raises:
             BundleError: it is missing, damaged, altered or too new.
         """
-        prepare_host(threads)
-        return cls(load_bundle(find_bundle(bundle)), device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
+        opened = load_bundle(find_bundle(bundle))
+        prepare_host(threads if opened.graph is None else 0)
+        return cls(opened, device, precision, decoder=decoder, hotwords=hotwords, threads=threads)
 
     def load_decoder(self, config: DecoderConfig, hotwords: Mapping[str, float] | None = None) -> Decoder:
         """A decoder of this recognizer with other settings; see :func:`~recognizer.decoding.decoder.load_decoder`."""
@@ -100,7 +114,7 @@ class Recognizer:
         if hotwords and visual:
             hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
         second = self.bundles[1].alphabet if len(self.bundles) > 1 and config.combine_with is not None else None
-        return load_decoder(config, self.alphabet, self.bundle.folder, hotwords, second, visual, self.network.head)
+        return load_decoder(config, self.alphabet, self.bundle.folder, hotwords, second, visual, self.backend.head)
 
     @overload
     def transcribe(  # type: ignore[overload-overlap]  # a path is a string, and a string an iterable of strings
@@ -199,7 +213,7 @@ class Recognizer:
             InputError: an input cannot be used.
             ConfigError: the recognizer has no CTC output.
         """
-        if self.network.output is None:
+        if not self.backend.has_ctc:
             raise ConfigError(f"a recognizer of objective={self.config.objective.kind} has no CTC output, so that there are no log-probs of frames")
         if is_one(source):
             return next(self._log_probs([cast("One", source)], sample_rate))
@@ -291,7 +305,8 @@ class Recognizer:
 
 def _after_fork() -> None:
     """In a process forked from one whose OpenMP threads are at work torch would wait for these for ever; it goes on with one thread."""
-    torch.set_num_threads(1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
@@ -312,12 +327,3 @@ def load_partner(config: DecoderConfig, bundle: Bundle) -> Bundle | None:
     if one.features != other.features:
         raise ConfigError(f"decoder.combine_with: {config.combine_with} takes other features than the recognizer itself")
     return second
-
-
-def _load_network(bundle: Bundle, device: torch.device) -> Network:
-    network = Network(bundle.config, len(bundle.alphabet))
-    try:
-        network.load_state_dict(dict(bundle.weights))
-    except RuntimeError as error:
-        raise BundleError(f"{bundle.folder}: the weights do not fit the settings ({str(error).splitlines()[-1].strip()})") from None
-    return network.to(device).eval()

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
-import torch
 
 from recognizer.audio.stream import SpeechWindows, Window
 from recognizer.config import AudioFeatures, Features, LineFeatures, StrokeFeatures
-from recognizer.data.batching import pad
+from recognizer.data.batching import pad_arrays
 from recognizer.decoding.timing import WORD_REACH_HEIGHTS, WORD_REACH_SECONDS, FrameTimes
 from recognizer.errors import ConfigError, InputError
+from recognizer.inference.backend import Backend
 from recognizer.inference.inputs import InputLoader, LoadedInput, Source, describe_failure
-from recognizer.models.network import Network
 
 READ_AHEAD = 64  # inputs read and sorted by length before batches are formed; the more, the less padding
 STRETCHES_FIRST, STRETCHES = 8, 32  # of a long recording that are put through the networks together; few at first, so that text comes soon
@@ -75,9 +74,8 @@ class BatchRunner:
     """Runs one network, or two side by side, over inputs and gives log-probs in input order.
 
     Args:
-        networks: on their device, ready for use; all of the same features and stride.
+        networks: ready for use; all of the same features and stride.
         features: what they take.
-        precision: "float32" or "bf16".
         batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
 
     Raises:
@@ -87,16 +85,16 @@ class BatchRunner:
         silent: what the decoder takes of a frame in which nothing is said (C,).
     """
 
-    def __init__(self, networks: Sequence[Network], features: Features, precision: str, batch_frames: int) -> None:
+    def __init__(self, networks: Sequence[Backend], features: Features, batch_frames: int) -> None:
         first = networks[0]
         for other in networks[1:]:
             if other.stride != first.stride:
                 which = f"its frames are {other.stride} features long, those of the recognizer itself {first.stride}"
                 raise ConfigError(f"decoder.combine_with: {which}; name another model")
-        self.networks, self.features, self.precision, self.batch_frames = networks, features, precision, batch_frames
+        self.networks, self.features, self.batch_frames = networks, features, batch_frames
         self.silent = np.concatenate([network.silent_frame(RARE) for network in networks])  # (C,)
         # samples of a recording that a frame of log-probs stands for
-        self.step = int(first.features.hop) * first.stride if isinstance(features, AudioFeatures) else 1  # type: ignore[arg-type]
+        self.step = features.hop * first.stride if isinstance(features, AudioFeatures) else 1
         self.loader = InputLoader(features, batch_frames, self.step)
 
     def run(self, sources: Iterable[Source], sample_rate: int | None = None) -> Iterator[list[Emission]]:
@@ -158,7 +156,7 @@ class BatchRunner:
         except Exception as error:
             loaded.error = describe_failure(loaded.name, error)
         loaded.length = windows.length
-        frames = self.networks[0].frames(self.networks[0].features.frames(windows.length))
+        frames = self.networks[0].frames(self.networks[0].feature_frames(windows.length))
         yield [replace(self._finish(_Job(loaded)), start=frames)]
 
     def _stretch(self, name: str, tables: Sequence[np.ndarray], start: int, stop: int) -> Emission:
@@ -181,7 +179,7 @@ class BatchRunner:
         batch: list[_Piece] = []
         longest = 0
         for piece in pieces:
-            frames = self.networks[0].features.frames(len(piece.array))
+            frames = self.networks[0].feature_frames(len(piece.array))
             if batch and max(longest, frames) * (len(batch) + 1) > budget:
                 yield batch
                 batch, longest = [], 0
@@ -191,13 +189,10 @@ class BatchRunner:
             yield batch
 
     def _infer(self, batch: list[_Piece]) -> None:
-        inputs, lengths = pad([piece.array for piece in batch])
-        device = self.networks[0].device
-        inputs, lengths = inputs.to(device), lengths.to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            outputs = [network(inputs, lengths) for network in self.networks]
-        tables, frames = torch.cat([table for table, _ in outputs], dim=2), outputs[0][1]
-        for piece, row, count in zip(batch, tables.cpu().numpy(), frames.tolist(), strict=True):
+        inputs, lengths = pad_arrays([piece.array for piece in batch])
+        outputs = [network.run(inputs, lengths) for network in self.networks]
+        tables, frames = np.concatenate([table for table, _ in outputs], axis=2), outputs[0][1]
+        for piece, row, count in zip(batch, tables, frames.tolist(), strict=True):
             piece.job.pieces.append(row[piece.first : count if piece.stop is None else min(count, piece.stop)].copy())
 
     def _finish(self, job: _Job) -> Emission:

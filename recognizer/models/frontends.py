@@ -57,7 +57,7 @@ class FrameStack(Frontend):
     """Frames ``n*i .. n*i + n-1`` become frame ``i`` (Sak et al. 2015); the last one is filled up with zeros."""
 
     def __init__(self, config: Stack, inputs: int) -> None:
-        super().__init__((config.frames,), inputs * config.frames)
+        super().__init__(config.strides, inputs * config.frames)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D), zero beyond lengths (B,) -> (B, ceil(T/n), n*D) with lengths (B,)."""
@@ -182,7 +182,7 @@ class LineConvolutions(ConvolutionFrontend):
     """
 
     def __init__(self, config: LineCnn) -> None:
-        super().__init__(config.channels, config.height_strides, config.time_strides, config.dropout, config.channels[-1])
+        super().__init__(config.channels, config.height_strides, config.strides, config.dropout, config.channels[-1])
         strides = zip(config.height_strides, config.time_strides, strict=True)
         same = [a == b and stride == (1, 1) for (a, b), stride in zip(pairwise((1, *config.channels)), strides, strict=True)]
         self.adds = [config.residual and keeps_shape for keeps_shape in same]
@@ -206,7 +206,7 @@ class SpeechConvolutions(ConvolutionFrontend):
     """
 
     def __init__(self, config: SpeechCnn, inputs: int) -> None:
-        super().__init__(config.channels, config.frequency_strides, config.time_strides, config.dropout, config.output)
+        super().__init__(config.channels, config.frequency_strides, config.strides, config.dropout, config.output)
         bands = inputs
         for stride in config.frequency_strides:
             bands = strided(bands, stride)

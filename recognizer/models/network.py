@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -112,10 +111,6 @@ class Network(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
-    def ctc_log_probs(self, decoder_input: np.ndarray) -> np.ndarray | None:
-        """The CTC log-probs (T, V) within what the decoder takes (T, C), None where the objective has none."""
-        return None if self.output is None else decoder_input[:, : self.num_labels]
-
     def encode(self, features: Tensor, lengths: Tensor) -> Encoded:
         """Normalized features (B, T, D), zero beyond lengths (B,), through front-end, encoder and CTC output layer."""
         points = isinstance(self.features, StrokeFeatureExtractor) and self.frontend.stride == 1
@@ -139,14 +134,6 @@ class Network(nn.Module):
             return self.head.decoder_input(frames, log_probs).float(), lengths
         assert log_probs is not None  # without a head CTC is all there is
         return log_probs, lengths
-
-    def silent_frame(self, probability: float) -> np.ndarray:
-        """What the decoder takes (C,) of a frame in which nothing is said: the blank, each label having this probability; zeros for a head."""
-        log_probs = np.log([1 - probability * (self.num_labels - 1), *[probability] * (self.num_labels - 1)])
-        parts = [log_probs] if self.output is not None else []
-        if self.head is not None:
-            parts.append(np.zeros(self.head.dim - (self.num_labels if parts else 0)))
-        return np.concatenate(parts).astype(np.float32)
 
 
 def _features(config: Features) -> LineFeatureExtractor | AudioFeatureExtractor | StrokeFeatureExtractor:

@@ -92,7 +92,7 @@ class TuningData:
         alphabet = self.recognizer.alphabet
         if alphabet.level != self.level:
             return None
-        heads = self.recognizer.network.head is not None
+        heads = self.recognizer.backend.head is not None
         tables = self.tables if heads else [table[:, : len(alphabet)] for table in self.tables]
         return self._decode(self.recognizer.load_decoder(DecoderConfig()), tables)
 

@@ -8,10 +8,12 @@ import platform
 import re
 import sys
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from recognizer.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
 
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # parameters of glibc's mallopt(3)
 
@@ -22,6 +24,8 @@ def choose_device(name: str, local: int = 0) -> torch.device:
     Raises:
         ConfigError: a GPU was asked for and none is there, or there is no device of this name.
     """
+    import torch  # here and below: what runs an exported bundle does without
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"(cpu|cuda)(:\d+)?", name):
@@ -48,6 +52,8 @@ def prepare_host(threads: int = 0) -> None:
     at the next step: a fifth of the time of a recurrent training step on two cores.
     """
     if threads:
+        import torch
+
         torch.set_num_threads(threads)
     if sys.platform == "linux":
         try:
@@ -62,6 +68,8 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the processor or GPU multiplies bfloat16 numbers faster than float32; torch's LSTM on a processor that does not refuses them."""
     if device.type != "cpu":
         return True
+    import torch
+
     supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return bool(supported is not None and torch.backends.mkldnn.is_available() and supported())
 

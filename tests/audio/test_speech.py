@@ -43,7 +43,7 @@ def test_the_network_is_that_of_the_package() -> None:
     pytest.importorskip("silero_vad", reason="the extra vad")
     import torch
 
-    path = speech._find_weights()
+    path = speech.find_weights()
     assert path is not None
     with pytest.warns(DeprecationWarning):
         model = torch.jit.load(str(path))
@@ -72,7 +72,7 @@ def load_half(signal: np.ndarray) -> np.ndarray:
 
 
 def test_without_the_package_loudness_decides_and_that_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(speech, "_find_weights", lambda: None)
+    monkeypatch.setattr(speech, "find_weights", lambda: None)
     speech._note_missing.cache_clear()
     with pytest.warns(RecognizerWarning, match="silero-vad is not installed") as told:
         assert isinstance(speech_detector(RATE), LoudnessDetector) and isinstance(speech_detector(RATE), LoudnessDetector)

@@ -78,6 +78,5 @@ def _note(bundle: Bundle, int8: bool) -> str:
     if int8:
         said += """
 * Its matrices are int8, each column with a scale of its own, and what they are multiplied with is quantized as it comes, batch by batch:
-  log-probs depend a little on the batch. Figures on this card are those of the original unless its commands name this bundle; what int8
-  costs on data of yours: `recognizer evaluate FOLDER dev.jsonl --card`."""
+  log-probs depend a little on the batch. Figures above are those of the original; what int8 costs says `export --measure dev.jsonl`:"""
     return f"\n## Exported\n\n{said}\n"

@@ -99,3 +99,14 @@ def test_files_that_are_no_recognizers_are_named(exported: Path, tmp_path: Path)
         load_bundle(foreign)
     with pytest.raises(BundleError, match="no such bundle"):
         load_bundle(tmp_path / "missing.onnx")
+
+
+def test_what_int8_costs_is_measured_and_stands_on_the_card(cli, speech_run: Path, tones, tmp_path: Path) -> None:
+    manifest = tones.root / "dev.jsonl"
+    for output in (tmp_path / "small", tmp_path / "small.onnx"):
+        outcome = cli("export", speech_run / "bundle", output, "--int8", "--measure", manifest)
+        assert outcome.code == 0 and outcome.out[-1].startswith("* Beside the original on `dev.jsonl` (24 items of 4 groups): CER ")
+        assert "points [" in outcome.out[-1] and "WER" in outcome.out[-1]
+    assert load_bundle(tmp_path / "small").card().count("* Beside the original on `dev.jsonl`") == 1
+    refused = cli("export", speech_run / "bundle", tmp_path / "small", "--int8", "--measure", tones.root / "train.jsonl")
+    assert refused.code == 2 and "are among those the recognizer was trained on" in refused.err[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -115,8 +114,3 @@ def quantize(weight: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 def tensor_info(name: Name, kind: int, shape: Sequence[str | int]) -> ValueInfoProto:
     """What an input or output of the graph is; a dimension with a name has any size."""
     return helper.make_tensor_value_info(name, kind, shape)
-
-
-def stored_bytes(graph: Graph) -> int:
-    """Bytes that the constants take."""
-    return sum(prod(each.dims) * helper.tensor_dtype_to_np_dtype(each.data_type).itemsize for each in graph.constants)

@@ -20,9 +20,10 @@ KINDS = ("torch", "onnx", "int8")
 BATCH = 16
 NOTES = (
     "single, batched: the network with its features, without reading files and decoding, on one thread: the examples that ship and parts of",
-    f"them, one by one and {BATCH} together; seconds of speech, or lines, per second of processor time, the best of several rounds, and in",
-    "brackets times as fast as torch. MiB: the most memory of that process; graph_MiB: of the weights or the graph on disk. start_s, start_cpu_s:",
-    "from a new process to the first text with `decoder=greedy`, and with the bundle's own decoder; medians, the first one left out.",
+    f"them, one by one and in a batch of {BATCH}, which an exported model goes through one by one; seconds of speech, or lines, per second of",
+    "processor time, the best of several rounds; ratio: times as fast as torch. MiB: the most memory of that process; graph_MiB: of the weights",
+    "(bfloat16 in shipped models) or the graph on disk. start: from a new process to the first text by the clock, and to the end in processor",
+    "time, with `decoder=greedy` and with the bundle's own decoder; medians, the first process left out.",
 )
 
 

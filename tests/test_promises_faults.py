@@ -123,7 +123,7 @@ def test_a_bundle_that_was_tampered_with_is_refused(line_run, glyphs, cli, tmp_p
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": 3, "recognizer": "9.1"}, "was made by a newer version (9.1, format 3)"), ("{", "is damaged"), ([], "is damaged"),
+        ({"format": 4, "recognizer": "9.1"}, "was made by a newer version (9.1, format 4)"), ("{", "is damaged"), ([], "is damaged"),
         ({"format": "one"}, "is damaged"), ({"sha256": ["model.safetensors"]}, "is damaged"), ({"sha256": {}}, "is damaged"),
     ],
 )  # fmt: skip

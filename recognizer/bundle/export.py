@@ -77,6 +77,6 @@ def _note(bundle: Bundle, int8: bool) -> str:
     said = f"* Exported from `{bundle.folder.name}` by recognizer {__version__} to ONNX, operators of version {OPSET}."
     if int8:
         said += """
-* Its matrices are int8, each column with a scale of its own, and what they are multiplied with is quantized as it comes, batch by batch:
-  log-probs depend a little on the batch. Figures above are those of the original; what int8 costs says `export --measure dev.jsonl`:"""
+* Its matrices are int8, each column with a scale of its own, and what they are multiplied with is quantized as it comes.
+  Figures above are those of the original; what int8 costs says `export --measure dev.jsonl`:"""
     return f"\n## Exported\n\n{said}\n"

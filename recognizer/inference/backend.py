@@ -135,12 +135,17 @@ class OnnxBackend(Backend):
         if self._process != os.getpid():  # forked: the threads of the session stayed in the other process
             self._process, self.threads = os.getpid(), 1
             del self._session
-        inputs = np.ascontiguousarray(inputs[:, : int(lengths.max())])  # lengths are rounded up for the kernels of torch alone
         try:
-            log_probs, frames = self._session.run(None, {"inputs": inputs, "lengths": lengths})
+            # one by one, which takes onnxruntime less time than padded batches; what it quantizes depends on no other item then
+            rows = [self._session.run(["log_probs"], {"inputs": row[None, : max(1, n)], "lengths": lengths[b : b + 1]})[0][0]
+                    for b, (row, n) in enumerate(zip(inputs, lengths, strict=True))]  # fmt: skip
         except Exception as error:  # classes of its own
             raise InputError(f"{self.bundle.graph}: onnxruntime cannot run it on these inputs: {' '.join(str(error).split())}") from None
-        return log_probs, frames
+        frames = np.array([self.frames(self.feature_frames(int(n))) for n in lengths])
+        table = np.zeros((len(rows), max(len(row) for row in rows), self.num_labels), dtype=np.float32)
+        for place, row in zip(table, rows, strict=True):
+            place[: len(row)] = row
+        return table, frames
 
 
 def open_backends(bundles: tuple[Bundle, ...], device: str, precision: str, threads: int) -> list[Backend]:

@@ -63,6 +63,14 @@ def test_bad_inputs_are_answered_as_by_torch(speech_run: Path, tones_folder: Pat
     assert sum(t.error is not None for t in answers[0]) == 5
 
 
+@pytest.mark.parametrize("int8", [False, True])
+def test_a_result_does_not_depend_on_the_batch(speech_run: Path, tones, tmp_path: Path, int8: bool) -> None:
+    recognizer = Recognizer.load(export(load_bundle(speech_run / "bundle"), tmp_path / "tones.onnx", int8), threads=1)
+    sources = [item.source for item in tones.items()[:5]]
+    for source, together in zip(sources, recognizer.log_probs(sources), strict=True):
+        assert np.array_equal(recognizer.log_probs(source), together)
+
+
 @pytest.mark.parametrize("rate", [8000, 44_100])
 def test_other_sample_rates(speech_run: Path, tones_folder: Path, speak, rate: int) -> None:
     samples = np.repeat(speak("abcd", np.random.default_rng(3)), rate // 8000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from abc import ABC, abstractmethod
 from functools import cached_property
@@ -134,6 +135,7 @@ class OnnxBackend(Backend):
         """As :class:`Backend` says."""
         if self._process != os.getpid():  # forked: the threads of the session stayed in the other process
             self._process, self.threads = os.getpid(), 1
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))  # it is never freed, which would wait for these threads for ever
             del self._session
         try:
             # one by one, which takes onnxruntime less time than padded batches; what it quantizes depends on no other item then

@@ -108,7 +108,7 @@ import sys
 class Finder:
     def find_spec(self, name, *_):
         if name.split(".")[0] in {"torch", "torchaudio", "librosa", "hydra", "safetensors", "onnx"}:
-            raise ImportError(f"{name} is not there")
+            raise ModuleNotFoundError(f"{name} is not there", name=name)
 sys.meta_path.insert(0, Finder())
 """
 

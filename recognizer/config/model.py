@@ -10,6 +10,7 @@ from recognizer.config.schema import require, require_each, require_not_negative
 from recognizer.errors import nearest
 
 Sizes = tuple[int, ...]  # one number a layer
+MAX_CHUNK_MS = 60_000.0
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,8 @@ class ModelConfig:
     num_layers: int = 3  # 0: none, behind a front-end that is an encoder of its own
     hidden_size: int = 250  # cells per direction
     bidirectional: bool = True
+    chunk_ms: float = 0.0  # > 0: the backward direction reads chunks of this length one by one, so that the network can stream; 0: all frames at once
+    lookahead_ms: float = 0.0  # how far all layers together read beyond the end of a chunk; needs chunk_ms
     tbptt_frames: int = 0  # frames after which the gradient is cut (truncated back-propagation through time); 0: never
     highway: bool = False  # a highway layer after every recurrent one
     attention_heads: int = 0  # heads of a self-attention layer over the last recurrent one; 0: none
@@ -190,7 +193,12 @@ class ModelConfig:
         require(1 <= self.hidden_size <= 8192, "hidden_size", "must lie between 1 and 8192")
         cells = cell_names()
         require(self.cell in cells, "cell", f"{self.cell!r} is not one of {', '.join(cells)}{nearest(self.cell, cells)}")
-        require_not_negative(self, "tbptt_frames attention_heads uniform")
+        require_not_negative(self, "chunk_ms lookahead_ms tbptt_frames attention_heads uniform")
+        require_each(self, "chunk_ms lookahead_ms", lambda ms: ms <= MAX_CHUNK_MS, f"cannot be above {MAX_CHUNK_MS:g}")
+        require(self.chunk_ms == 0 or self.bidirectional, "chunk_ms", "divides what the backward direction reads; needs bidirectional=true")
+        require(self.chunk_ms == 0 or self.attention_heads == 0, "chunk_ms", "self-attention reads all frames at once; needs attention_heads=0")
+        require(self.chunk_ms == 0 or self.num_layers > 0, "chunk_ms", "needs recurrent layers")
+        require(self.lookahead_ms == 0 or self.chunk_ms > 0, "lookahead_ms", "lies behind a chunk; needs chunk_ms")
         width = self.hidden_size * (1 + self.bidirectional)
         divides = self.attention_heads == 0 or width % (2 * self.attention_heads) == 0
         require(divides, "attention_heads", f"must divide the encoder's output of {width} into even parts")

@@ -54,6 +54,11 @@ class RecognizerConfig:
         require(kind not in ("line_cnn", "mdlstm") or images, "model.frontend.kind", f"{kind} reads features=pixels")
         second = self.decoder.combine_with is None or isinstance(self.objective, (Ctc, MinimumRisk))
         require(second, "decoder.combine_with", f"two recognizers decide together by CTC, not with objective={self.objective.kind}")
+        if self.model.chunk_ms > 0:
+            features = self.features
+            require(isinstance(features, AudioFeatures), "model.chunk_ms", f"recordings can be streamed, not features.kind={features.kind}")
+            fits = isinstance(features, AudioFeatures) and features.normalize != "utterance" and features.dither == 0
+            require(fits, "model.chunk_ms", "is for streaming, with features.normalize=corpus and features.dither=0 (features=streaming)")
         require(kind != "speech_cnn" or isinstance(self.features, AudioFeatures), "model.frontend.kind", "speech_cnn reads audio features")
 
 

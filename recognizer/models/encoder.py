@@ -10,6 +10,7 @@ from recognizer.config import ModelConfig
 from recognizer.config.schema import require
 from recognizer.models.batch_share import draw
 from recognizer.models.cells import build_cell
+from recognizer.models.chunks import Chunks, cut_windows, join_windows
 from recognizer.models.masking import reverse, valid_frames
 from recognizer.models.recurrent_cell import CellOutput, RecurrentCell, run_in_chunks
 
@@ -145,11 +146,12 @@ class RecurrentLayer(nn.Module):
         forwards: the cell of the forward direction.
         backwards: the cell that reads from the end; None: one direction only.
         tbptt_frames: frames after which the gradient is cut; 0: never.
+        chunks: that the backward direction reads one by one, each with the frames that it looks ahead; None: it reads from the end.
     """
 
-    def __init__(self, forwards: RecurrentCell, backwards: RecurrentCell | None, tbptt_frames: int = 0) -> None:
+    def __init__(self, forwards: RecurrentCell, backwards: RecurrentCell | None, tbptt_frames: int = 0, chunks: Chunks | None = None) -> None:
         super().__init__()
-        self.forwards, self.backwards, self.tbptt_frames = forwards, backwards, tbptt_frames
+        self.forwards, self.backwards, self.tbptt_frames, self.chunks = forwards, backwards, tbptt_frames, chunks
         self.dim = forwards.hidden * (1 if backwards is None else 2)
 
     def forward(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -161,12 +163,25 @@ class RecurrentLayer(nn.Module):
         ahead = self._run(self.forwards, frames, lengths, parts[0], gaps)
         if self.backwards is None:
             return ahead.outputs, ahead.cells
-        under = None if parts[1] is None else reverse(parts[1], lengths)
+        if self.chunks is None:
+            back, cells = self.run_back(frames, lengths, parts[1], gaps)
+        else:  # the windows of all chunks side by side, as items of a batch
+            frames, spans = cut_windows(frames, lengths, self.chunks)
+            under = None if parts[1] is None else cut_windows(parts[1], lengths, self.chunks)[0]
+            shape = ahead.outputs.shape[:2]
+            back, cells = self.run_back(frames, spans, under)
+            back, cells = join_windows(back, shape, self.chunks), None if cells is None else join_windows(cells, shape, self.chunks)
+        outputs = torch.cat([ahead.outputs, back], dim=2)
+        return outputs, None if ahead.cells is None or cells is None else torch.cat([ahead.cells, cells], dim=2)
+
+    def run_back(
+        self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The backward direction alone, from the end of each sequence: outputs (B, T, H) in the order of the frames, and cell states if shown."""
+        assert self.backwards is not None
+        under = None if below is None else reverse(below, lengths)
         back = self._run(self.backwards, reverse(frames, lengths), lengths, under, None if gaps is None else reverse_gaps(gaps, lengths))
-        outputs = torch.cat([ahead.outputs, reverse(back.outputs, lengths)], dim=2)
-        if ahead.cells is None or back.cells is None:
-            return outputs, None
-        return outputs, torch.cat([ahead.cells, reverse(back.cells, lengths)], dim=2)
+        return reverse(back.outputs, lengths), None if back.cells is None else reverse(back.cells, lengths)
 
     def _run(self, cell: RecurrentCell, frames: Tensor, lengths: Tensor, below: Tensor | None, gaps: Tensor | None) -> CellOutput:
         if 0 < self.tbptt_frames < frames.shape[1]:
@@ -189,9 +204,10 @@ class Encoder(nn.Module):
         inputs: size D of a frame.
         config: cell, size H, depth, directions, dropout between layers and after the last, highway layers, self-conditioning, attention.
         labels: V, size of the alphabet with the blank; used for self-conditioning only.
+        frame_ms: duration of a frame, by which ``config.chunk_ms`` and ``config.lookahead_ms`` are so many frames.
     """
 
-    def __init__(self, inputs: int, config: ModelConfig, labels: int = 0) -> None:
+    def __init__(self, inputs: int, config: ModelConfig, labels: int = 0, frame_ms: float = 1.0) -> None:
         super().__init__()
         width = config.hidden_size * (1 + config.bidirectional)
         sizes = [inputs] + [width] * (config.num_layers - 1)
@@ -200,8 +216,9 @@ class Encoder(nn.Module):
                 build_cell(config.cell, size, config.hidden_size, config.recurrent),
                 build_cell(config.cell, size, config.hidden_size, config.recurrent) if config.bidirectional else None,
                 config.tbptt_frames,
+                Chunks.of_layer(config, number, frame_ms),
             )
-            for size in sizes
+            for number, size in enumerate(sizes)
         )
         self.highways = nn.ModuleList(Highway(width) for _ in sizes if config.highway)
         self.conditions = nn.ModuleList(SelfConditioning(width, labels) for _ in sizes[1:] if config.intermediate_ctc_weight)
@@ -218,12 +235,18 @@ class Encoder(nn.Module):
         cells, intermediate = None, []
         for number, layer in enumerate(self.layers):
             frames, cells = layer(frames, lengths, cells, gaps)
-            if len(self.highways):
-                frames = self.highways[number](frames)
-            frames = self.dropout(frames)
-            if number < len(self.conditions):
-                frames, log_probs = self.conditions[number](frames)
-                intermediate.append(log_probs)
+            frames, log_probs = self.between(number, frames)
+            intermediate += [] if log_probs is None else [log_probs]
         if self.attention is not None:
             return self.attention(frames, lengths), intermediate
         return frames * valid_frames(lengths, frames.shape[1])[:, :, None], intermediate
+
+    def between(self, number: int, frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What stands above the recurrent layer of this number, frame by frame, and its intermediate log-probs if there are any."""
+        if len(self.highways):
+            frames = self.highways[number](frames)
+        frames = self.dropout(frames)
+        if number >= len(self.conditions):
+            return frames, None
+        frames, log_probs = self.conditions[number](frames)
+        return frames, log_probs

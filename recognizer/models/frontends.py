@@ -41,12 +41,22 @@ class Frontend(nn.Module):
             features = strided(features, stride)
         return features
 
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Feature frames that frame ``n`` depends on before and behind number ``n * stride``; not to be had of one that reads all of them."""
+        raise NotImplementedError
+
 
 class Identity(Frontend):
     """No front-end: frames go through unchanged."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__((), inputs)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """None: a frame is itself."""
+        return 0, 0
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) and lengths, unchanged."""
@@ -58,6 +68,11 @@ class FrameStack(Frontend):
 
     def __init__(self, config: Stack, inputs: int) -> None:
         super().__init__(config.strides, inputs * config.frames)
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The frames that are joined."""
+        return 0, self.stride - 1
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D), zero beyond lengths (B,) -> (B, ceil(T/n), n*D) with lengths (B,)."""
@@ -168,6 +183,12 @@ class ConvolutionFrontend(Frontend):
         self.layers = nn.ModuleList(
             MaskedConvolution(inputs, outputs, (3, 3), stride, dropout if inputs > 1 else 0.0) for (inputs, outputs), stride in sizes
         )
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """One frame on either side of each convolution, counted in frames of what it reads."""
+        side = sum(math.prod(self.time_strides[:number]) for number in range(len(self.time_strides)))
+        return side, side
 
     def _to_maps(self, features: Tensor) -> Tensor:
         """(B, T, D) to (B, 1, D, T)."""

@@ -86,7 +86,8 @@ class Network(nn.Module):
         model = config.model
         self.features = _features(config.features)
         self.frontend = _frontend(config, self.features.dim)
-        self.encoder = Encoder(self.frontend.dim, model, labels) if model.num_layers else NoLayers(self.frontend.dim)
+        frame_ms = config.features.hop_ms * self.frontend.stride if isinstance(config.features, AudioFeatures) else 1.0
+        self.encoder = Encoder(self.frontend.dim, model, labels, frame_ms) if model.num_layers else NoLayers(self.frontend.dim)
         self.num_labels = labels
         self.output = nn.Linear(self.encoder.dim, labels) if has_ctc_output(config.objective) else None
         self.head = build_head(config.objective, self.encoder.dim, labels)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from recognizer.models.chunks import join_windows
 from recognizer.models.masking import reverse
 from recognizer.models.mdlstm import MdLstm, MdLstmEncoder
 from recognizer.models.recurrent_cell import RecurrentCell
@@ -43,6 +44,7 @@ class StateRecorder:
         layers = getattr(encoder, "layers", ())
         found = {(number, side): getattr(layer, side) for number, layer in enumerate(layers) for side in get_args(Direction)}
         self.cells: dict[tuple[int, Direction], RecurrentCell] = {place: cell for place, cell in found.items() if cell is not None}
+        self.chunks = [layer.chunks for layer in layers]
         self._inputs: dict[tuple[int, Direction], list[tuple[tuple[Any, ...], Mapping[str, Any]]]] = {place: [] for place in self.cells}
 
     @contextmanager
@@ -62,7 +64,15 @@ class StateRecorder:
         optional = [[keywords[key] for _, keywords in inputs if keywords.get(key) is not None] for key in ("below", "gaps")]
         below, gaps = (torch.cat(parts, dim=1).detach() if parts else None for parts in optional)
         seen = self.cells[layer, direction].record(frames, lengths, below, gaps)
-        return seen if direction == "forwards" else {name: reverse(tensor, lengths.to(tensor.device)) for name, tensor in seen.items()}
+        if direction == "forwards":
+            return seen
+        turned = {name: reverse(tensor, lengths.to(tensor.device)) for name, tensor in seen.items()}
+        chunks = self.chunks[layer]
+        if chunks is None:
+            return turned
+        parts = [arguments[0].shape for arguments, _ in self._inputs[layer, "forwards"]]
+        shape = torch.Size((parts[0][0], sum(part[1] for part in parts)))
+        return {name: join_windows(tensor, shape, chunks) for name, tensor in turned.items()}
 
 
 class MapRecorder:

@@ -33,7 +33,7 @@ from recognizer.training.loop import EpochStats, Trainer
 from recognizer.training.ranks import Ranks, join_ranks
 from recognizer.training.trackers import open_tracker
 from recognizer.training.transducer_loss import pretrain_head
-from recognizer.training.transfer import load_pretrained, pretrained_settings
+from recognizer.training.transfer import brings_statistics, load_pretrained, pretrained_settings
 from recognizer.training.validate import validate
 from recognizer.utils.device import choose_device, peak_memory, prepare_host
 from recognizer.utils.files import append_bytes, write_text
@@ -88,7 +88,7 @@ def _train(config: TrainConfig, resume: bool, quiet: bool, device: torch.device,
         train_split, dev_split = ranks.from_first(splits)
         if ranks.writes:
             _write_provenance(config, train_split, dev_split, run_dir)
-            if config.init is None and not resume:  # a bundle brings the statistics that its weights were made for
+            if not resume and (config.init is None or not brings_statistics(config.init, config)):
                 fit_statistics(config, train_split, network, progress)
             if not resume:
                 pretrain_head(config, train_split, network, progress)

@@ -8,7 +8,7 @@ from typing import Any
 
 from recognizer.bundle.io import load_bundle
 from recognizer.bundle.registry import find_bundle, locate_file
-from recognizer.config import DECODER_FILES, RecognizerConfig, TrainConfig, are_compatible
+from recognizer.config import DECODER_FILES, AudioFeatures, Features, RecognizerConfig, TrainConfig, are_compatible
 from recognizer.errors import BundleError, TrainingError
 from recognizer.models.network import Network, label_axis
 from recognizer.models.transducer import FRAME_OUTPUT
@@ -36,6 +36,18 @@ def pretrained_settings(bundle: str) -> RecognizerConfig:
     return replace(source.config, decoder=replace(decoder, **paths))
 
 
+def brings_statistics(bundle: str, config: TrainConfig) -> bool:
+    """Whether the feature statistics of a run that starts from a bundle are those of the bundle.
+
+    They are unless the run normalizes recordings by the corpus, as a network that streams must, and the bundle by the utterance: it has none.
+    """
+    return not _changes_normalization(load_bundle(find_bundle(bundle)).config.features, config.features)
+
+
+def _changes_normalization(theirs: Features, ours: Features) -> bool:
+    return isinstance(theirs, AudioFeatures) and isinstance(ours, AudioFeatures) and (theirs.normalize, ours.normalize) == ("utterance", "corpus")
+
+
 def extend_alphabet(bundle: str, alphabet: Alphabet) -> Alphabet:
     """The alphabet of a bundle and behind it the symbols that it lacks; ``alphabet`` itself where the bundle writes at another level.
 
@@ -55,14 +67,17 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
     stay as they were initialized. The new encoder may have more layers: the bundle's become its first ones, the layers above
     them and the output layer stay as initialized (growing layer by layer, Zeyer et al. 2017). With another objective the encoder is
     copied, and the output layer if both have one. How line images are cleaned
-    and how sound is dithered may differ; the statistics are the bundle's all the same.
+    and how sound is dithered may differ; the statistics are the bundle's all the same (:func:`brings_statistics` names the exception).
 
     Raises:
         TrainingError: the bundle has other features or another network.
     """
     source = load_bundle(find_bundle(bundle))
     source.require_weights()
-    if not are_compatible(source.config.features, config.features):
+    features = source.config.features
+    if _changes_normalization(features, config.features):
+        features = replace(features, normalize="corpus")
+    if not are_compatible(features, config.features):
         raise TrainingError(f"init={bundle}: its features differ from this run's; use the same features, or train without init")
     ours = network.state_dict()
     labels = {symbol: label for label, symbol in enumerate((BLANK, *source.alphabet.symbols))}

@@ -20,7 +20,7 @@ GLOBAL = ("experiment", "debug")  # groups whose files are not of one group of k
 # choices that do not go with the features of speech, and the features that they go with
 FEATURES = {
     "model/line_cnn_blstm": "pixels", "model/line_cnn_deep": "pixels", "model/mdlstm": "pixels", "model/mdlstm_fast": "pixels",
-    "augment/handwriting": "pixels", "augment/strokes": "strokes",
+    "model/streaming_blstm": "streaming", "augment/handwriting": "pixels", "augment/strokes": "strokes",
 }
 
 
@@ -112,7 +112,7 @@ def test_overrides_win_and_are_typed() -> None:
     ("hydra.run.dir=x", r"^hydra\.run\.dir: no such key"),
     ("trainer.clip=1", r"^trainer\.clip: is called trainer\.max_grad_norm now$"),
     ("model.ranks=[1]", r"^model\.ranks: no such setting any more$"),
-    ("features=mfc", r"^features: 'mfc' is not one of .*spectrogram, strokes; did you mean 'mfcc'\?$"),
+    ("features=mfc", r"^features: 'mfc' is not one of .*spectrogram, streaming, strokes; did you mean 'mfcc'\?$"),
     ("experiment=digit", r"^experiment: 'digit' is not one of .*; did you mean 'digits'\?$"),
     ("features.kind=[fbank]", r"^features\.kind: \['fbank'\] is not one of"),
     ("trainer.schedule=cosin", r"^trainer\.schedule: 'cosin' is not one of constant, cosine, plateau; did you mean 'cosine'\?$"),

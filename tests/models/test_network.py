@@ -41,6 +41,9 @@ CONFIGS = {
     "fbank, cnn, conditioned": RecognizerConfig(
         AudioFeatures(sample_rate=RATE, num_mel_bins=20), model(SPEECH_CNN, num_layers=3, intermediate_ctc_weight=0.2)
     ),
+    "fbank, cnn, chunks": RecognizerConfig(
+        AudioFeatures(sample_rate=RATE, num_mel_bins=20, normalize="corpus"), model(SPEECH_CNN, chunk_ms=100.0, lookahead_ms=120.0)
+    ),
     "mfcc, deltas, stack": speech(Stack(frames=2), kind="mfcc", deltas=1, energy=True),
     "spectrogram, cnn": speech(SPEECH_CNN, kind="spectrogram", normalize="none"),
     "pixels": line(),
@@ -106,7 +109,7 @@ def test_rows_are_distributions_over_the_labels(config: RecognizerConfig) -> Non
     torch.testing.assert_close(log_probs.exp().sum(2), torch.ones(log_probs.shape[:2]), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["fbank, cnn", "pixels, cnn", "mfcc, deltas, stack"])
+@pytest.mark.parametrize("name", ["fbank, cnn", "fbank, cnn, chunks", "pixels, cnn", "mfcc, deltas, stack"])
 def test_training_does_not_depend_on_the_amount_of_padding(name: str) -> None:
     config = CONFIGS[name]
     outcomes = []

@@ -18,7 +18,8 @@ from recognizer.lm.binary import save_ngram
 from recognizer.lm.kneser_ney import estimate_ngram
 from recognizer.models.network import Network
 from recognizer.text.alphabet import Alphabet
-from recognizer.training.transfer import extend_alphabet, load_pretrained, pretrained_settings
+from recognizer.training.run import train
+from recognizer.training.transfer import brings_statistics, extend_alphabet, load_pretrained, pretrained_settings
 
 
 def test_shared_symbols_keep_their_rows(line_run, glyphs, tmp_path) -> None:
@@ -64,6 +65,20 @@ def test_intermediate_ctc_outputs_of_a_bundle_are_not_dropped(glyphs, tmp_path) 
     plain = glyphs.config(tmp_path, {"model.num_layers": 2})
     with pytest.raises(TrainingError, match=r"encoder\.conditions\.0\..* has no place in this run's network; use the bundle's model settings"):
         load_pretrained(str(tmp_path / "conditioned"), plain, alphabet, Network(plain.recognizer, 3))
+
+
+def test_a_network_that_streams_can_start_from_one_that_reads_to_the_end(tones, speech_run, tmp_path) -> None:
+    whole = tones.config(tmp_path / "whole", {"features.normalize": "utterance", "features.dither": 0.003})
+    alphabet = load_bundle(speech_run / "bundle").alphabet
+    save_bundle(tmp_path / "bundle", whole.recognizer, alphabet, Network(whole.recognizer, 5).state_dict(), "", {})
+    changes = {"model.chunk_ms": 90.0, "model.lookahead_ms": 60.0, "init": str(tmp_path / "bundle"), "trainer.epochs": 1}
+    bundle = load_bundle(train(tones.config(tmp_path / "run", changes), quiet=True))
+    assert brings_statistics(str(speech_run / "bundle"), tones.config(tmp_path)) and not brings_statistics(str(tmp_path / "bundle"), bundle.config)
+    # it has none of its own to bring: those of the run, as if it had started from nothing
+    torch.testing.assert_close(bundle.weights["features.mean"], load_bundle(speech_run / "bundle").weights["features.mean"])
+    other = tones.config(tmp_path / "other", {"features.normalize": "none"})
+    with pytest.raises(TrainingError, match="its features differ from this run's"):
+        load_pretrained(str(tmp_path / "bundle"), other, alphabet, Network(other.recognizer, 5))
 
 
 def test_a_deeper_encoder_keeps_the_layers_of_a_shallower_one(line_run, glyphs, tmp_path) -> None:

@@ -196,10 +196,10 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return _make_corpus(tmp_path_factory.mktemp("traces"), TRACES, write)
 
 
-def _trained(corpus: Corpus, run_dir: Path) -> Path:
+def _trained(corpus: Corpus, run_dir: Path, changes: dict[str, Any] | None = None) -> Path:
     from recognizer.training.run import train
 
-    train(corpus.config(run_dir), quiet=True)
+    train(corpus.config(run_dir, changes), quiet=True)
     return run_dir
 
 
@@ -207,6 +207,13 @@ def _trained(corpus: Corpus, run_dir: Path) -> Path:
 def speech_run(tones: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run on the tones; not to be changed."""
     return _trained(tones, tmp_path_factory.mktemp("runs") / "speech")
+
+
+@pytest.fixture(scope="session")
+def stream_run(tones: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run on the tones whose network streams, both directions in chunks; not to be changed."""
+    changes = {"model.chunk_ms": 90.0, "model.lookahead_ms": 60.0, "trainer.epochs": 8}
+    return _trained(tones, tmp_path_factory.mktemp("runs") / "stream", changes)
 
 
 @pytest.fixture(scope="session")

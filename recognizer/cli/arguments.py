@@ -19,6 +19,11 @@ def add_decoding(parser: argparse.ArgumentParser) -> None:
     """Options of decoding; the command also takes ``decoder.KEY=VALUE`` anywhere, which comes as ``options.decoding``."""
     accept_decoder_settings(parser)
     parser.add_argument("--n-best", type=count, default=1, metavar="N", help="hypotheses for each input (default 1; more with a beam only)")
+    add_hotwords(parser)
+
+
+def add_hotwords(parser: argparse.ArgumentParser) -> None:
+    """``--hotword``."""
     hotword = "prefer a phrase, by so many nats (5 is much); repeatable"
     parser.add_argument("--hotword", action="append", default=[], metavar="PHRASE:WEIGHT", help=hotword)
 

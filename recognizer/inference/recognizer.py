@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias, cast, overload
 
 import numpy as np
 
+from recognizer.audio.utterances import PAUSE_SECONDS
 from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.bundle.registry import find_bundle, find_partner
 from recognizer.config import DecoderConfig
@@ -29,6 +30,7 @@ from recognizer.types import Alternative, Token, Transcript, Word
 from recognizer.utils.device import prepare_host
 
 if TYPE_CHECKING:
+    from recognizer.inference.stream import StreamEvent, StreamSession
     from recognizer.models.network import Network
 
 One: TypeAlias = "Given | Source"  # one input
@@ -177,7 +179,7 @@ class Recognizer:
                 if emission.decoder_input is None:
                     transcript = Transcript(emission.source, error=emission.error)
                 else:
-                    transcript = self._transcript(emission, next(decoded), n_best, times)
+                    transcript = self.write_transcript(emission, next(decoded), n_best, times)
                 if emission.partial:
                     segments.append(transcript)
                     if on_segment is not None and transcript.error is None:
@@ -240,6 +242,23 @@ class Recognizer:
 
         return align_one(self, source, text, sample_rate)
 
+    def open_stream(self, sample_rate: int | None = None, by_utterance: bool = False, pause_seconds: float = PAUSE_SECONDS) -> StreamSession:
+        """Begin with a recording that goes on, whose samples are then fed piece by piece; arguments and errors are those of the session."""
+        from recognizer.inference.stream import StreamSession
+
+        return StreamSession(self, sample_rate, by_utterance, pause_seconds)
+
+    def stream(
+        self, chunks: Iterable[np.ndarray], sample_rate: int | None = None, by_utterance: bool = False, pause_seconds: float = PAUSE_SECONDS
+    ) -> Iterator[StreamEvent]:
+        """Recognize a recording while it goes on: from pieces of samples (N,) of any length to events, each as soon as it is known.
+
+        Arguments as of :meth:`open_stream`, which also says what is raised.
+        """
+        from recognizer.inference.stream import stream
+
+        return stream(self.open_stream(sample_rate, by_utterance, pause_seconds), iter(chunks))
+
     def decode(self, inputs: np.ndarray) -> Hypothesis:
         """The best hypothesis for an :class:`Emission`'s ``decoder_input``."""
         return self.decoder.decode(inputs)[0]
@@ -260,7 +279,8 @@ class Recognizer:
         symbols = self.alphabet.spell(labels)
         return order_symbols(symbols) if self.config.visual_order else symbols
 
-    def _transcript(self, emission: Emission, decoded: list[Hypothesis] | Exception, n_best: int, times: bool) -> Transcript:
+    def write_transcript(self, emission: Emission, decoded: list[Hypothesis] | Exception, n_best: int, times: bool) -> Transcript:
+        """What hypotheses for an emission come to as a transcript, with tokens and words if ``times``; a failure becomes its ``error``."""
         try:
             if isinstance(decoded, Exception):
                 raise decoded

@@ -54,7 +54,7 @@ def test_threads_are_bounded(cli, words: list[str]) -> None:
 
 def test_all_commands_are_there() -> None:
     assert COMMANDS == ("adapt", "align", "audit", "average", "compare", "completion", "convert", "evaluate", "export", "export-manifest", "info",
-        "inspect", "lm", "models", "prepare", "serve", "train", "transcribe", "tune")  # fmt: skip
+        "inspect", "listen", "lm", "models", "prepare", "serve", "train", "transcribe", "tune")  # fmt: skip
     assert all(summary and not summary.startswith("`") for summary in find_commands().values())
 
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 Timed = TypeVar("Timed", Token, Word)
 
 NAME = "stream"  # what transcripts and messages call the recording
-BLOCK_SECONDS = 0.032  # samples are looked at so many at a time, however many are fed, so that the result does not depend on it
-STEP_SECONDS = 0.096  # least that a network runs over at a time: shorter pieces cost more than they save
+# Samples are looked at so many at a time, however many are fed, so that the result does not depend on it: two frames of the speech detector.
+# Shorter pieces cost more time of the processor than they save.
+BLOCK_SECONDS = 0.064
 WINDOW_SECONDS = 9.0  # of the end of an utterance that a beam search may still revise
 BY_UTTERANCE = "or take it utterance by utterance, each recognized when a pause has ended it: by_utterance=True"
 
@@ -164,7 +165,7 @@ class _Streamed:
         """The event of a part, if the text has become another or is final; none for an utterance without text."""
         self._held.append(part.samples)
         ends = part.stop is not None
-        if not ends and sum(map(len, self._held)) < STEP_SECONDS * self._rate:
+        if not ends and sum(map(len, self._held)) < BLOCK_SECONDS * self._rate:
             return None
         samples, self._held = torch.from_numpy(np.concatenate(self._held)), []
         device = self._recognizer.device.type

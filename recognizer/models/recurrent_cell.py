@@ -67,6 +67,11 @@ class RecurrentCell(nn.Module):
         """
         raise NotImplementedError
 
+    def advance(self, frames: Tensor, state: State | None = None, below: Tensor | None = None) -> CellOutput:
+        """Run over frames (B, T, D) without padding, at least one, and return the state after the last: how a recording that goes on is read."""
+        lengths = torch.full((frames.shape[0],), frames.shape[1], device=frames.device)
+        return self(frames, lengths, state, carry=True, below=below)
+
     def record(self, frames: Tensor, lengths: Tensor, below: Tensor | None = None, gaps: Tensor | None = None) -> dict[str, Tensor]:
         """Gates and states by the names of the equations: gates first, then the cell state ``c`` and others, the output ``h`` last.
 

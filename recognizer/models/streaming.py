@@ -127,7 +127,7 @@ class _ForwardLayer:
         layer = self._layer
         if frames.shape[1] == 0:
             return frames.new_empty(1, 0, layer.forwards.hidden), None
-        done = layer.forwards(frames, _length(frames), self._state, carry=True, below=below)
+        done = layer.forwards.advance(frames, self._state, below)
         self._state = done.state
         return done.outputs, done.cells
 
@@ -164,11 +164,7 @@ class _ChunkedLayer:
         frames = self._frames[:, :window]
         parts = (None, None) if self._below is None else self._below[:, :window].split(self._layer.forwards.hidden, dim=2)
         ahead, shown = self._ahead.feed(frames[:, :size], None if parts[0] is None else parts[0][:, :size], False)
-        back, cells = self._layer.run_back(frames, _length(frames), parts[1])
+        back, cells = self._layer.run_back(frames, torch.tensor([window], device=frames.device), parts[1])
         outputs = torch.cat([ahead, back[:, :size]], dim=2)
         return outputs, None if shown is None or cells is None else torch.cat([shown, cells[:, :size]], dim=2)
 
-
-def _length(frames: Tensor) -> Tensor:
-    """(1,), how many frames there are."""
-    return torch.tensor([frames.shape[1]], device=frames.device)

@@ -187,6 +187,18 @@ def test_promise_3_at_every_kind_of_moment(tones, uninterrupted, tmp_path) -> No
     assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.replaced"))
 
 
+def test_promise_3_of_a_network_that_reads_in_chunks(tones, tmp_path) -> None:
+    from recognizer.training.loop import Trainer
+    from recognizer.training.run import resumed_config, train
+
+    changes = {**RESTLESS, "model.chunk_ms": 90.0, "model.lookahead_ms": 60.0, "model.recurrent": {"recurrent_dropout": 0.2}}
+    train(tones.config(tmp_path / "whole", changes), quiet=True)
+    run_dir = tmp_path / "killed"
+    assert train_until(tones.config(run_dir, changes), False, die_at(Trainer, "_backward", 13)) == -signal.SIGKILL
+    train(resumed_config(run_dir), resume=True, quiet=True)
+    assert differences(final_state(run_dir), final_state(tmp_path / "whole")) == []
+
+
 MEMORY = """
 import contextlib, io, sys
 from recognizer.audio import speech

@@ -69,6 +69,7 @@ def _describe_network(bundle: Bundle) -> Facts:
         "num_layers": model.num_layers,
         "hidden_size": to_dict(model.hidden_size),
         "bidirectional": model.bidirectional,
+        **({"chunk_ms": model.chunk_ms, "lookahead_ms": model.lookahead_ms} if model.chunk_ms else {}),
     }
     if bundle.graph is not None:
         from recognizer.bundle.onnx_file import read_metadata

@@ -10,7 +10,7 @@ import numpy as np
 import soxr
 import torch
 
-from recognizer.audio.io import check_samples
+from recognizer.audio.io import MAX_RATE, MIN_RATE, check_samples
 from recognizer.audio.utterances import PAUSE_SECONDS, UtteranceDetector, UtterancePart
 from recognizer.config import AudioFeatures
 from recognizer.decoding.confidence import DEPTH
@@ -71,6 +71,7 @@ class StreamSession:
 
     Raises:
         ConfigError: the recognizer does not read recordings or cannot stream; the message names the setting.
+        InputError: a sample rate outside 4 to 768 kHz.
     """
 
     def __init__(
@@ -86,6 +87,8 @@ class StreamSession:
             raise ConfigError(f"{error}; {BY_UTTERANCE}") from None
         self._recognizer, self._by_utterance, self._rate = recognizer, by_utterance, features.sample_rate
         rate = sample_rate or self._rate
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise InputError(f"{NAME}: a sample rate of {rate} Hz; expected {MIN_RATE // 1000} to {MAX_RATE // 1000} kHz")
         self._resampler = None if rate == self._rate else soxr.ResampleStream(rate, self._rate, 1, dtype="float32", quality="HQ")
         self._detector = UtteranceDetector(self._rate, pause_seconds)
         self._block = round(BLOCK_SECONDS * self._rate)

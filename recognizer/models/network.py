@@ -112,6 +112,11 @@ class Network(nn.Module):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def ctc_output(self, frames: Tensor) -> Tensor:
+        """CTC log-probs (..., V) float32 of outputs of the encoder (..., H), of a network that has this output layer."""
+        assert self.output is not None
+        return _log_probs(self.output, frames)
+
     def encode(self, features: Tensor, lengths: Tensor) -> Encoded:
         """Normalized features (B, T, D), zero beyond lengths (B,), through front-end, encoder and CTC output layer."""
         points = isinstance(self.features, StrokeFeatureExtractor) and self.frontend.stride == 1

@@ -69,8 +69,7 @@ class NetworkStream:
         with torch.inference_mode():
             frames = self._frontend.feed(self._features.feed(samples, last), last)
             outputs = self._encoder.feed(frames, last)
-            log_probs: Tensor = network.output(outputs.float()).log_softmax(dim=-1)  # type: ignore[misc]
-            return log_probs
+            return network.ctc_output(outputs)
 
 
 class _FrontendStream:

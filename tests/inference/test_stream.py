@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -141,6 +142,10 @@ def test_what_is_no_recording_is_refused(recognizer: Recognizer, line_run: Path)
     for message, samples in bad.items():
         with pytest.raises(InputError, match=f"^stream: .*{message}"):
             recognizer.open_stream().feed(samples)
+    with pytest.raises(InputError, match=r"^stream: a sample rate of 44 Hz; expected 4 to 768 kHz$"):
+        recognizer.open_stream(44)
+    with pytest.raises(ConfigError, match=r"^decoder\.combine_with: two recognizers are not streamed together"):
+        module.check_recognizer(SimpleNamespace(config=recognizer.config, bundles=(1, 2)))  # type: ignore[arg-type]
     session = recognizer.open_stream()
     session.finish()
     with pytest.raises(InputError, match=r"^stream: it is finished; open another"):

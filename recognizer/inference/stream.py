@@ -171,8 +171,8 @@ class _Streamed:
         if not ends and sum(map(len, self._held)) < BLOCK_SECONDS * self._rate:
             return None
         samples, self._held = torch.from_numpy(np.concatenate(self._held)), []
-        device = self._recognizer.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self._recognizer.runner.precision == "bf16"):
+        device = self._recognizer.network.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self._recognizer.precision == "bf16"):
             found = self._network.feed(samples, last=ends)
         self._table = np.concatenate([self._table, found.float().cpu().numpy()])
         if not ends and not len(found):

@@ -97,7 +97,7 @@ def test_a_loss_that_is_not_finite_names_its_items(glyphs, tmp_path) -> None:
         AttentionObjective(Attention(**SMALL))(network, encoded, make_batch(), 1, GENERATOR)
 
 
-@pytest.mark.parametrize(("kind", "epochs", "precision"), [("joint", 40, "bf16"), ("attention", 90, "float32")])
+@pytest.mark.parametrize(("kind", "epochs", "precision"), [("joint", 90, "bf16"), ("attention", 90, "float32")])
 def test_a_run_learns_its_items_and_its_bundle_reads_them(line_run, glyphs, tmp_path, kind: str, epochs: int, precision: str) -> None:
     changes = {"objective": OBJECTIVES[kind], "trainer.epochs": epochs, "trainer.limit_items": 6, "trainer.val_every_n_epochs": epochs,
         "trainer.precision": precision, "init": str(line_run / "bundle")}  # fmt: skip

@@ -73,6 +73,7 @@ def check_exportable(config: RecognizerConfig) -> None:
             features.kind, "recognizers of sound and those of lines by their pixels",
         ),
         "model.frontend.kind": (model.frontend.kind == "mdlstm", "mdlstm", "front-ends of convolutions, stack and none"),
+        "model.chunk_ms": (model.chunk_ms > 0, f"{model.chunk_ms:g}", "models whose backward direction reads all frames, and one-directional ones"),
         "model.attention_heads": (model.attention_heads > 0, model.attention_heads, "models without a layer of attention"),
     }  # fmt: skip
     for key, (is_refused, value, others) in refused.items():

@@ -42,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("section", choices=("train", "files", "ray"))
     parser.add_argument("overrides", nargs="*", help="train: of recognizer train")
-    parser.add_argument("--items", type=int, default=400, help="train: how many, the first of the manifest (default: 400)")
+    parser.add_argument("--items", type=int, default=160, help="train: how many, the first of the manifest (default: 160)")
     parser.add_argument("--rounds", type=int, default=2, help="train: how often each is measured (default: 2)")
     parser.add_argument("--clips", type=int, default=200_000, help="how many (default: 200000)")
     parser.add_argument("--shards", type=int, default=2, help="processes, or actors on Ray, at the same time (default: 2)")

@@ -22,7 +22,7 @@ NOTES = (
     "real_time: processor seconds for a second of sound. delay: from the end of a word, by `align` of --reference with the true text, until it",
     "stands complete in the text, in the time of the recording and with the processor time of its piece; of words that are right.",
     "latency_ms: what a frame waits for at most by the settings. WER, CER: of the final texts. With a look-ahead that is not its own a network",
-    "reads otherwise than it was trained.",
+    "reads otherwise than it was trained. seen: items that the network, or the one that it started from, was trained on: errors are too low then.",
 )
 
 
@@ -67,6 +67,7 @@ def align_words(model: str, items: list[Item]) -> list[tuple[Word, ...]]:
 def measure(model: str, items: list[Item], ends: list[tuple[Word, ...]], lookahead_ms: float | None, piece_ms: float) -> Row | None:
     """Figures of one bundle; to be called in a fresh process. None where look-ahead means nothing to it."""
     from recognizer.bundle.io import load_bundle
+    from recognizer.bundle.provenance import Provenance
     from recognizer.bundle.registry import find_bundle
     from recognizer.config import DecoderConfig
     from recognizer.inference.recognizer import Recognizer
@@ -75,6 +76,7 @@ def measure(model: str, items: list[Item], ends: list[tuple[Word, ...]], lookahe
 
     prepare_host(1)
     bundle = load_bundle(find_bundle(model))
+    known = Provenance.load(bundle.folder)
     network = bundle.config.model
     if lookahead_ms is not None and (network.chunk_ms == 0 or network.lookahead_ms == lookahead_ms):
         return None
@@ -107,6 +109,7 @@ def measure(model: str, items: list[Item], ends: list[tuple[Word, ...]], lookahe
         "WER": 100 * errors[0] / errors[1],
         "CER": 100 * errors[2] / errors[3],
         "minutes": seconds / 60,
+        "seen": None if known is None else len(known.trained_on(items)),
     }
 
 

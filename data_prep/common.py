@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recognizer.errors import ConfigError, InputError, nearest
 from recognizer.utils.files import write_bytes
@@ -22,6 +22,19 @@ _MAX_CAUSES = {False: 20, True: 3}  # deviations that are noted, without and wit
 def clean_text(text: str) -> str:
     """NFC, without line breaks (each becomes a space) and without white space at the ends."""
     return " ".join(line.strip() for line in unicodedata.normalize("NFC", text).strip().splitlines() if line.strip())
+
+
+def read_units(units: Any, where: str | Path) -> tuple[str, ...] | None:
+    """The units of a JSON object, None where it has none.
+
+    Raises:
+        InputError: they are no list of strings without white space; the message begins with ``where``.
+    """
+    if units is None:
+        return None
+    if not isinstance(units, list) or not all(isinstance(unit, str) and unit.split() == [unit] for unit in units):
+        raise InputError(f"{where}: the units are {units!r:.80}, not a list of strings without white space")
+    return tuple(units)
 
 
 def read_text(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recognizer.data.manifest import Item
-from recognizer.data_prep.common import clean_text, read_text
+from recognizer.data_prep.common import clean_text, read_text, read_units
 from recognizer.data_prep.sound import cut_sound, name_file
 from recognizer.errors import InputError
 from recognizer.utils.reading import parse_json
@@ -53,8 +53,7 @@ def _make_item(record: Any, where: str, root: Path, made: Path) -> Item:
     text = clean_text(_read_text(record, where, root))
     if not text and not units and record.get("empty") is not True:
         raise InputError(f"{where}: the text is empty")
-    if units is not None and (not isinstance(units, list) or not all(isinstance(unit, str) and unit.split() == [unit] for unit in units)):
-        raise InputError(f"{where}: the units are {units!r:.80}, not a list of strings without white space")
+    known = read_units(units, where)
     start, seconds = (_read_seconds(record, key, where) for key in ("offset", "duration"))
     if start is not None:
         id = f"{id}-{start:.3f}"
@@ -65,7 +64,7 @@ def _make_item(record: Any, where: str, root: Path, made: Path) -> Item:
         except InputError as error:
             raise InputError(f"{where}: {error}") from None
     meta = {key: value for key, value in record.items() if key not in KEYS and value is not None}
-    return Item(id, path, text=text, units=None if units is None else tuple(units), group=None if speaker is None else str(speaker), meta=meta)
+    return Item(id, path, text=text, units=known, group=None if speaker is None else str(speaker), meta=meta)
 
 
 def _read_text(record: dict[str, Any], where: str, root: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from recognizer.audio.io import AUDIO_SUFFIXES
 from recognizer.data.manifest import Item
-from recognizer.data_prep.common import clean_text
+from recognizer.data_prep.common import clean_text, read_units
 from recognizer.errors import InputError
 from recognizer.image.io import IMAGE_SUFFIXES
 from recognizer.strokes.io import STROKE_SUFFIXES
@@ -80,9 +80,7 @@ def _item_of_record(record: dict[str, Any], key: str, path: Path, where: Path, o
     text, group, units, meta = record.get(options.text_key), record.get(options.group_key), record.get("units"), record.get("meta") or {}
     if not isinstance(text, str | None) or (text is None and units is None):
         raise InputError(f"{where}: the key {options.text_key!r} holds {text!r:.80}, not a string (--text-key names another)")
-    if units is not None and (not isinstance(units, list) or not all(isinstance(unit, str) and unit.split() == [unit] for unit in units)):
-        raise InputError(f"{where}: the units are {units!r:.80}, not a list of strings without white space")
     return Item(
-        str(record.get("id") or key), path, text=text, units=None if units is None else tuple(units), group=None if group is None else str(group),
+        str(record.get("id") or key), path, text=text, units=read_units(units, where), group=None if group is None else str(group),
         meta=meta if isinstance(meta, dict) else {},
     )  # fmt: skip

@@ -146,6 +146,8 @@ def check_recognizer(recognizer: Recognizer) -> None:
         ConfigError: which names the setting.
     """
     check_streams(recognizer.config)
+    if recognizer.bundle.graph is not None:
+        raise ConfigError(f"{recognizer.bundle.graph}: was exported, and its graph takes whole utterances; name the bundle that it was exported from")
     if len(recognizer.bundles) > 1:
         raise ConfigError("decoder.combine_with: two recognizers are not streamed together; add decoder.combine_with=null")
 

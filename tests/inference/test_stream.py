@@ -145,11 +145,17 @@ def test_what_is_no_recording_is_refused(recognizer: Recognizer, line_run: Path)
     with pytest.raises(InputError, match=r"^stream: a sample rate of 44 Hz; expected 4 to 768 kHz$"):
         recognizer.open_stream(44)
     with pytest.raises(ConfigError, match=r"^decoder\.combine_with: two recognizers are not streamed together"):
-        module.check_recognizer(SimpleNamespace(config=recognizer.config, bundles=(1, 2)))  # type: ignore[arg-type]
+        module.check_recognizer(SimpleNamespace(config=recognizer.config, bundle=recognizer.bundle, bundles=(1, 2)))  # type: ignore[arg-type]
     session = recognizer.open_stream()
     session.finish()
     with pytest.raises(InputError, match=r"^stream: it is finished; open another"):
         session.feed(np.zeros(1, dtype=np.float32))
+
+
+def test_an_exported_network_is_refused(recognizer: Recognizer) -> None:
+    exported = SimpleNamespace(graph=Path("small/model.onnx"))
+    with pytest.raises(ConfigError, match=r"^small/model\.onnx: was exported, and its graph takes whole utterances"):
+        module.check_recognizer(SimpleNamespace(config=recognizer.config, bundle=exported, bundles=(exported,)))  # type: ignore[arg-type]
 
 
 def test_an_utterance_that_cannot_be_decoded_costs_itself(recognizer: Recognizer, recording: np.ndarray, monkeypatch) -> None:

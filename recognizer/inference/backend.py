@@ -13,6 +13,7 @@ import numpy as np
 from recognizer.bundle.io import Bundle
 from recognizer.config import AudioFeatures
 from recognizer.errors import ConfigError, InputError
+from recognizer.utils.device import choose_device, mixed_precision
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +91,7 @@ class TorchBackend(Backend):
 
         device: torch.device = self.network.device
         batch, sizes = torch.from_numpy(inputs).to(device), torch.from_numpy(lengths).to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        with torch.inference_mode(), mixed_precision(device, self.precision):
             table, frames = self.network(batch, sizes)
         return table.cpu().numpy(), frames.cpu().numpy()
 
@@ -172,7 +173,5 @@ def open_backends(bundles: tuple[Bundle, ...], device: str, precision: str, thre
                 raise ConfigError(f"precision: {precision!r}: {bundle.graph} computes as it was exported; leave --precision out")
             made.append(OnnxBackend(bundle, threads))
             continue
-        from recognizer.utils.device import choose_device
-
         made.append(TorchBackend(bundle.network().to(choose_device(device)), precision))
     return made

@@ -43,7 +43,7 @@ class Recognizer:
     Args:
         bundle: what :func:`~recognizer.bundle.io.load_bundle` gives.
         device: "auto", "cpu", "cuda" or "cuda:N".
-        precision: "float32", or "bf16" for about twice the speed on processors made for it.
+        precision: "float32", or "bf16" for about twice the speed on processors made for it; others compute in float32.
         batch_frames: most feature frames (10 ms, pixel columns) in a padded batch; bounds memory.
         decoder: other settings of decoding than the bundle's.
         hotwords: weight in nats of phrases to prefer; needs a beam.

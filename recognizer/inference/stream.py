@@ -22,6 +22,7 @@ from recognizer.errors import ConfigError, InputError
 from recognizer.inference.runner import Emission
 from recognizer.models.streaming import NetworkStream, check_streams
 from recognizer.types import Token, Transcript, Word
+from recognizer.utils.device import mixed_precision
 
 if TYPE_CHECKING:
     from recognizer.inference.recognizer import Recognizer
@@ -173,8 +174,7 @@ class _Streamed:
         if not ends and sum(map(len, self._held)) < BLOCK_SECONDS * self._rate:
             return None
         samples, self._held = torch.from_numpy(np.concatenate(self._held)), []
-        device = self._recognizer.network.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self._recognizer.precision == "bf16"):
+        with mixed_precision(self._recognizer.network.device, self._recognizer.precision):
             found = self._network.feed(samples, last=ends)
         self._table = np.concatenate([self._table, found.float().cpu().numpy()])
         if not ends and not len(found):

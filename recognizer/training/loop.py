@@ -29,7 +29,7 @@ from recognizer.training.loss import mean_over_views, view_divergences
 from recognizer.training.objective import TrainingObjective, build_objective
 from recognizer.training.optimizer import Schedule, build_optimizer, restore_optimizer
 from recognizer.training.ranks import Ranks
-from recognizer.utils.device import count_workers
+from recognizer.utils.device import count_workers, mixed_precision
 from recognizer.utils.seeding import item_rng
 
 
@@ -86,7 +86,7 @@ class BatchLoss(nn.Module):
             views, generator: as :class:`~recognizer.training.objective.TrainingObjective` says.
         """
         settings = self.config.trainer
-        with torch.autocast(features.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        with mixed_precision(features.device, settings.precision):
             encoded = self.network.encode(features, lengths.repeat(views))
             loss: Tensor = self.objective(self.network, encoded, batch, views, generator)
         total = (1 - sum(output.share for output in encoded.intermediate)) * loss

@@ -99,6 +99,10 @@ def join_ranks(device: torch.device) -> Iterator[Ranks]:
     if ranks.world == 1:
         yield ranks
         return
+    # its functions have the group of all processes as a default: imported later, as by DistributedDataParallel, it would keep the group and its
+    # threads alive beyond their end, and a thread that drops a tensor while Python shuts down aborts the process
+    import torch.distributed.nn  # noqa: F401
+
     # torchrun keeps one store for all its restarts: without a name for each, a process may find the address of one that has died, and wait for it
     store, rank, world = next(iter(rendezvous("env://")))
     store = distributed.PrefixStore(f"restart_{ranks.restarts}", store)

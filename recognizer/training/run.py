@@ -35,7 +35,7 @@ from recognizer.training.trackers import open_tracker
 from recognizer.training.transducer_loss import pretrain_head
 from recognizer.training.transfer import brings_statistics, load_pretrained, pretrained_settings
 from recognizer.training.validate import validate
-from recognizer.utils.device import choose_device, peak_memory, prepare_host
+from recognizer.utils.device import choose_device, has_bf16, peak_memory, prepare_host
 from recognizer.utils.files import append_bytes, write_text
 from recognizer.utils.progress import Progress, duration
 from recognizer.utils.reading import parse_yaml
@@ -99,7 +99,10 @@ def _train(config: TrainConfig, resume: bool, quiet: bool, device: torch.device,
             progress.line(f"resumed at epoch {trainer.state.epoch + 1}, step {trainer.state.step}")
         weights = sum(p.numel() for p in network.parameters())
         several = f" x {ranks.world} processes" if ranks.world > 1 else ""
-        progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}{several}, {config.trainer.precision}; {run_dir}")
+        precision: str = config.trainer.precision
+        if precision == "bf16" and not has_bf16(device):
+            precision = "float32 (this processor has no bf16)"
+        progress.line(f"{weights / 1e6:.2f} M weights, {len(alphabet)} labels, {device}{several}, {precision}; {run_dir}")
         with closing(trainer.reader), collect_signals() as pending, closing(_Session(trainer, dev_split, run_dir, progress, pending)) as session:
             session.run()
 

@@ -16,6 +16,7 @@ from recognizer.models.network import Network
 from recognizer.text.bidi import to_logical
 from recognizer.training.datamodule import Split
 from recognizer.training.ranks import Ranks
+from recognizer.utils.device import mixed_precision
 
 
 def validate(config: TrainConfig, network: Network, dev: Split, ranks: Ranks | None = None) -> tuple[float, list[tuple[str, str]]]:
@@ -33,7 +34,7 @@ def validate(config: TrainConfig, network: Network, dev: Split, ranks: Ranks | N
     network.eval()
     decoder = load_decoder(DecoderConfig(), dataset.alphabet, head=network.head)
     batches = bucket_batches(dev.frames, max_frames=settings.batch_frames, max_items=4 * settings.max_batch_size, by_length=True)
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+    with torch.inference_mode(), mixed_precision(device, settings.precision):
         for batch in ranks.share(batches):
             inputs, lengths = pad([dataset.read(index) for index in batch])
             tables, frames = network(inputs.to(device), lengths.to(device))

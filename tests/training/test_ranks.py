@@ -62,9 +62,9 @@ def test_two_processes_end_with_the_weights_of_one(glyphs: Any, tmp_path: Path) 
             assert record["loss"] == pytest.approx(other["loss"], abs=1e-4)
 
 
-def by_hand(port: int, rank: int, *words: object) -> subprocess.Popen[str]:
+def by_hand(port: int, rank: int, *words: object, code: str | None = None) -> subprocess.Popen[str]:
     who = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "recognizer", "train", *map(str, words)]
+    command = [sys.executable, *(["-m", "recognizer", "train"] if code is None else ["-c", code]), *map(str, words)]
     return subprocess.Popen(command, env=os.environ | who, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
@@ -81,6 +81,27 @@ def test_a_process_with_other_settings_is_refused(glyphs: Any, tmp_path: Path) -
         assert "process 1 has other settings or training texts than process 0" in process.communicate(timeout=120)[1]
         assert process.returncode == 2
     assert not (tmp_path / "run").exists()
+
+
+THREADS_AFTERWARDS = """
+import os, sys, torch
+from torch.nn.parallel import DistributedDataParallel
+from recognizer.training.ranks import join_ranks
+def threads(): return [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+with join_ranks(torch.device("cpu")) as ranks:
+    DistributedDataParallel(torch.nn.Linear(1, 1))
+    ranks.gather(ranks.rank)
+    assert any("gloo" in name for name in threads())
+assert not any("gloo" in name for name in threads()), threads()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the threads in /proc")
+def test_no_thread_is_left_that_could_abort_the_process_at_its_end() -> None:
+    port = free_port()
+    for process in [by_hand(port, rank, code=THREADS_AFTERWARDS) for rank in range(2)]:
+        said = process.communicate(timeout=120)[1]
+        assert process.returncode == 0, said
 
 
 def test_when_a_process_dies_the_others_end(glyphs: Any, tmp_path: Path) -> None:

@@ -54,6 +54,16 @@ def test_workers_are_as_many_as_asked_or_as_suit_the_device(monkeypatch: pytest.
         assert (count_workers(-1, cpu), count_workers(-1, gpu)) == (1, beside_gpu)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_bf16_only_where_the_processor_has_it(known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "has_bf16", lambda _: known)
+    product = torch.ones(2, 2)
+    with device.mixed_precision(torch.device("cpu"), "bf16"):
+        assert (product @ product).dtype == (torch.bfloat16 if known else torch.float32)
+    with device.mixed_precision(torch.device("cpu"), "float32"):
+        assert (product @ product).dtype == torch.float32
+
+
 def test_the_processor_by_the_name_of_its_maker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "processor", lambda: "x86_64")
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor : 0\nmodel name\t: Some Maker 9\nmodel name\t: Some Maker 9\n")

@@ -126,8 +126,9 @@ def _count_flac_samples(data: Data, start: int, stop: int, block: int, stated: i
         for byte in head[5 : 5 + extra]:
             number = number << 6 | byte & 0x3F
         at, code = 5 + extra, head[2] >> 4
-        sizes = {1: 192, 6: head[at] + 1, 7: int.from_bytes(head[at : at + 2], "big") + 1} if at + 2 <= len(head) else {}
-        size = sizes.get(code, 576 << code - 2 if code <= 5 else 256 << max(0, code - 8))
+        size = 192 if code == 1 else 144 << code if code <= 5 else 1 << code
+        if code in (6, 7):
+            size = int.from_bytes(head[at : at + code - 5], "big") + 1
         at += {6: 1, 7: 2}.get(code, 0) + {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
         if at < len(head) and head[at] == _crc8(head[:at]):
             found = (number if head[1] & 1 else number * block) + size

@@ -221,6 +221,14 @@ def test_flac_that_states_no_length_or_too_little_is_read_whole(tmp_path: Path, 
     np.testing.assert_allclose(read_noted(path, "its header says 1.0 s" if stated else None), WAVE, atol=1e-4)
 
 
+def test_bytes_that_look_like_the_last_frame_of_flac_are_none(tmp_path: Path) -> None:
+    data, path = encode("FLAC", "PCM_16"), tmp_path / "a.flac"
+    for code in range(1, 16):  # how its header says the number of its samples
+        path.write_bytes(data[:-20] + b"\xff\xf8" + bytes([code << 4 | 9, 8, 5, 1, 2, 3]) + data[-12:])
+        with pytest.raises(InputError, match="damaged"):
+            load_audio(path, RATE)
+
+
 @pytest.mark.parametrize(("rate", "fine"), [(1, False), (3_999, False), (4_000, True), (768_000, True), (768_001, False)])
 def test_sample_rates_that_cannot_be(tmp_path: Path, rate: int, fine: bool) -> None:
     path = tmp_path / "a.wav"

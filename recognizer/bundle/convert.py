@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from recognizer.bundle.io import Bundle, save_bundle
+from recognizer.bundle.provenance import TRAINED_ON
 from recognizer.bundle.registry import locate_file, name_within
-from recognizer.config import DECODER_FILES, DecoderConfig, RecognizerConfig
+from recognizer.config import DECODER_FILES, DecoderConfig, RecognizerConfig, TextConfig
 from recognizer.config.overrides import override_features
+from recognizer.errors import ConfigError
+from recognizer.text.alphabet import Alphabet
 
 
 def collect_files(bundle: Bundle) -> tuple[RecognizerConfig, dict[str, Path]]:
@@ -40,6 +44,35 @@ def gather_files(decoder: DecoderConfig, folder: Path, own: Collection[str] = ()
                 names[key] = f"other_{names[key]}"
             files[names[key]] = path
     return replace(decoder, **names), files
+
+
+def take_units(bundle: Bundle) -> Bundle:
+    """The layers of a network up to its output of units (``model.units_layer``), as a recognizer of these units that decodes greedily.
+
+    Raises:
+        ConfigError: the network has no such output, or reads chunks, of which all of its layers together look ahead.
+        BundleError: it was exported.
+    """
+    bundle.require_weights()
+    model, count = bundle.config.model, bundle.config.model.units_layer
+    if not count:
+        raise ConfigError(f"{bundle.folder}: its network has no output of units; train one with model.units_layer")
+    if model.chunk_ms:
+        raise ConfigError(f"{bundle.folder}: model.chunk_ms: how far its lower layers look ahead depends on those above; they cannot be taken alone")
+    weights = {}
+    for name, tensor in bundle.weights.items():
+        layer = re.match(r"encoder\.(?:layers|highways|conditions)\.(\d+)\.", name)
+        if name.startswith("encoder.units.output."):
+            weights[name.removeprefix("encoder.units.")] = tensor
+        elif int(layer[1]) < count if layer else not name.startswith(("output.", "auxiliary.", "encoder.units.", "encoder.attention.")):
+            weights[name] = tensor
+    below = replace(
+        model, num_layers=count, units_layer=0, units=(), frontend_ctc_weight=0.0, attention_heads=0,
+        intermediate_ctc_weight=model.intermediate_ctc_weight if count > 1 else 0.0,
+    )  # fmt: skip
+    config = replace(bundle.config, model=below, text=TextConfig(level="units"), decoder=DecoderConfig())
+    others = tuple(name for name in bundle.others if name == TRAINED_ON)
+    return replace(bundle, config=config, alphabet=Alphabet(model.units, "units"), weights=weights, others=others)
 
 
 def convert(bundle: Bundle, folder: Path, dtype: str | None = None, overrides: Sequence[str] = ()) -> None:

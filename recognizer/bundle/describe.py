@@ -97,8 +97,8 @@ def _describe_decoder(bundle: Bundle) -> Facts:
         if name is not None:
             found = locate_file(name, bundle.folder)
             facts[key] = {"name": name, "bytes": None if found is None else found.stat().st_size}
-    if decoder.combine_with is not None:
-        facts["combine_with"] = {"name": decoder.combine_with, "folder": str(find_partner(decoder.combine_with, bundle.folder))}
+    if decoder.partner is not None:
+        facts["combine_with"] = {"name": decoder.partner, "folder": str(find_partner(decoder.partner, bundle.folder))}
     return facts
 
 

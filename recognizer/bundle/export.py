@@ -44,8 +44,8 @@ def export(bundle: Bundle, output: Path, int8: bool = False) -> Path:
         return output
     config, files = collect_files(bundle)
     partner = None
-    if config.decoder.combine_with is not None:
-        partner = load_bundle(find_partner(config.decoder.combine_with, bundle.folder))
+    if config.decoder.partner is not None:
+        partner = load_bundle(find_partner(config.decoder.partner, bundle.folder))
         config = replace(config, decoder=replace(config.decoder, combine_with=f"./{PARTNER}"))
     digests = {name: digest_of(files[name]) for key in DECODER_FILES if (name := getattr(config.decoder, key)) in files}
     graph = _graph(bundle, config, digests, int8)

@@ -9,6 +9,7 @@ from typing import Literal
 from recognizer.config.schema import require, require_each, require_not_negative, require_shares
 
 MAX_BEAM = 100_000  # prefixes: some hundred megabytes; more than some thousand change no text
+UNITS = "units"  # in `combine_with`: the second output of the recognizer's own network
 DECODER_FILES = ("lm", "char_lm", "lexicon", "combine_lexicon")  # settings of DecoderConfig that name files
 
 
@@ -59,7 +60,8 @@ class DecoderConfig:
     word_score: float = 0.0  # nats added for every word where words are known, else for every symbol
     token_score: float = 0.0  # nats added for every symbol where words are known: CTC tends to leave symbols out
     words: bool = True  # where a lexicon makes words of units, write words; false: the units that they are made of
-    combine_with: str | None = None  # a second recognizer of the same input, whose hypotheses and scores join: name, or path from the bundle
+    combine_with: str | None = None  # a second recognizer of the same input, whose hypotheses and scores join: name, or path from the bundle;
+    # units: the network's own second output (model.units_layer)
     combine_weight: float = 0.5  # its share of the acoustic score
     combine_lexicon: str | None = None  # how it spells or pronounces the words
     ctc_weight: float = 0.3  # objective=joint: share of the CTC prefix score; the attention decoder has the rest
@@ -69,6 +71,11 @@ class DecoderConfig:
     def closed(self) -> bool:
         """Whether only words of a list may be written."""
         return self.vocabulary == "closed" or (self.vocabulary == "auto" and self.lexicon is not None)
+
+    @property
+    def partner(self) -> str | None:
+        """The bundle that decides with the recognizer's own, if there is one."""
+        return None if self.combine_with == UNITS else self.combine_with
 
     def __post_init__(self) -> None:
         require_each(self, "beam_size beam_size_token token_threshold beam_threshold labels_per_frame", lambda value: value > 0, "must be positive")

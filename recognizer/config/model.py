@@ -185,6 +185,9 @@ class ModelConfig:
     dropout: float = 0.0  # between recurrent layers and before the output layer
     frontend_ctc_weight: float = 0.0  # weight of a CTC loss on the front-end's output, training only
     intermediate_ctc_weight: float = 0.0  # weight of a CTC loss after each layer but the last, whose posteriors the layer above reads; 0: none
+    units_layer: int = 0  # layer, from 1, with a second CTC output, of the items' units (phones), which the layers above read; 0: none
+    units_ctc_weight: float = 0.3  # weight of its CTC loss
+    units: tuple[str, ...] = ()  # its symbols; training finds them
     uniform: float = 0.0  # > 0: all weights drawn from [-uniform, uniform] (Graves et al. 2013: 0.1); 0: the layers' defaults
 
     def __post_init__(self) -> None:
@@ -206,5 +209,9 @@ class ModelConfig:
         require_shares(self, "frontend_ctc_weight")
         rest = 1 - self.frontend_ctc_weight
         require(0 <= self.intermediate_ctc_weight <= rest, "intermediate_ctc_weight", "must lie in [0, 1], frontend_ctc_weight added")
+        require(0 <= self.units_layer < max(1, self.num_layers), "units_layer", "must lie below the last layer (num_layers)")
+        shares = self.frontend_ctc_weight + self.intermediate_ctc_weight + self.units_ctc_weight
+        share = self.units_layer == 0 or (self.units_ctc_weight > 0 and shares <= 1)
+        require(share, "units_ctc_weight", "must lie in (0, 1], frontend_ctc_weight and intermediate_ctc_weight added")
         enough = self.intermediate_ctc_weight == 0 or self.num_layers >= 2
         require(enough, "intermediate_ctc_weight", "stands between layers; needs two or more")

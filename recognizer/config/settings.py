@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from recognizer.config.augment import AudioAugment, Augment, NoAugment
-from recognizer.config.decoder import DecoderConfig
+from recognizer.config.decoder import UNITS, DecoderConfig
 from recognizer.config.features import AudioFeatures, Features, LineFeatures, Modality
 from recognizer.config.model import ModelConfig
 from recognizer.config.objective import Ctc, MinimumRisk, Objective
@@ -54,6 +54,10 @@ class RecognizerConfig:
         require(kind not in ("line_cnn", "mdlstm") or images, "model.frontend.kind", f"{kind} reads features=pixels")
         second = self.decoder.combine_with is None or isinstance(self.objective, (Ctc, MinimumRisk))
         require(second, "decoder.combine_with", f"two recognizers decide together by CTC, not with objective={self.objective.kind}")
+        own = self.decoder.combine_with != UNITS or self.model.units_layer > 0
+        require(own, "decoder.combine_with", "units is the second output of a network with model.units_layer; this one has none")
+        by_ctc = self.model.units_layer == 0 or (isinstance(self.objective, (Ctc, MinimumRisk)) and self.text.level == "characters")
+        require(by_ctc, "model.units_layer", "stands below an output of characters by CTC; needs objective=ctc and text.level=characters")
         if self.model.chunk_ms > 0:
             features = self.features
             require(isinstance(features, AudioFeatures), "model.chunk_ms", f"recordings can be streamed, not features.kind={features.kind}")

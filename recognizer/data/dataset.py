@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,21 @@ from recognizer.text.alphabet import Alphabet
 from recognizer.utils.seeding import item_rng
 
 Key = tuple[int, int]  # epoch, index of the item
+Sample = tuple[str, np.ndarray, list[int], list[int] | None]  # id, stored array, labels, labels of units if there are any
+
+
+@dataclass(frozen=True)
+class UnitTargets:
+    """What a second output learns to write of the items of a batch.
+
+    Attributes:
+        labels: of all items one after another (sum of U,); ``lengths`` (B,).
+        known: (B,) whether the item says what its units are; of others there are none among the labels.
+    """
+
+    labels: Tensor
+    lengths: Tensor
+    known: Tensor
 
 
 @dataclass(frozen=True)
@@ -33,6 +48,7 @@ class Batch:
         ids: of the items.
         inputs: float32 samples (B, N), uint8 columns (B, W, H) or float32 points (B, T, 5), padded with zeros; ``lengths`` (B,) int64.
         targets: labels of all items one after another (sum of L,); ``target_lengths`` (B,).
+        units: of a network that writes units below its characters.
     """
 
     ids: tuple[str, ...]
@@ -40,19 +56,24 @@ class Batch:
     lengths: Tensor
     targets: Tensor
     target_lengths: Tensor
+    units: UnitTargets | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device; target lengths stay where they are."""
-        return Batch(self.ids, self.inputs.to(device, non_blocking=True), self.lengths.to(device), self.targets.to(device), self.target_lengths)
+        units = self.units and replace(self.units, labels=self.units.labels.to(device), known=self.units.known.to(device))
+        return replace(
+            self, inputs=self.inputs.to(device, non_blocking=True), lengths=self.lengths.to(device), targets=self.targets.to(device), units=units
+        )
 
 
 @dataclass(frozen=True)
-class CtcDataset(Dataset[tuple[str, np.ndarray, list[int]]]):
+class CtcDataset(Dataset[Sample]):
     """Items addressed by (epoch, index), with their labels; augmentation of an item depends on the seed, the epoch and its id only.
 
     Attributes:
         shortest: for each item, the least length of its stored array that leaves its labels enough frames.
         clean_epochs: first epochs without augmentation.
+        units: alphabet of the units, where the network writes them besides the text.
     """
 
     items: Sequence[Item]
@@ -64,12 +85,13 @@ class CtcDataset(Dataset[tuple[str, np.ndarray, list[int]]]):
     shortest: Sequence[int]
     cache: ArrayCache | None = None
     clean_epochs: int = 0
+    units: Alphabet | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, key: Key) -> tuple[str, np.ndarray, list[int]]:
-        """Id, stored array and labels of an item."""
+    def __getitem__(self, key: Key) -> Sample:
+        """Id, stored array and labels of an item, and those of its units."""
         epoch, index = key
         item, array = self.items[index], self.read(index)
         transcript = target_in_frames(item, self.text, self.features)
@@ -78,7 +100,8 @@ class CtcDataset(Dataset[tuple[str, np.ndarray, list[int]]]):
         augmented = self._augment(array, epoch, item.id)
         # fewer frames than the labels need would make the loss infinite
         fits = len(augmented) >= self.shortest[index]
-        return item.id, augmented if fits else array, self.alphabet.encode(transcript)
+        units = None if self.units is None or item.units is None else self.units.encode(item.units)
+        return item.id, augmented if fits else array, self.alphabet.encode(transcript), units
 
     def read(self, index: int) -> np.ndarray:
         """Stored array of an item, from the cache if it is there."""
@@ -99,12 +122,19 @@ class CtcDataset(Dataset[tuple[str, np.ndarray, list[int]]]):
         return array
 
 
-def collate(samples: Sequence[tuple[str, np.ndarray, list[int]]]) -> Batch:
+def collate(samples: Sequence[Sample]) -> Batch:
     """Join items into a batch."""
-    ids, arrays, labels = zip(*samples, strict=True)
+    ids, arrays, labels, units = zip(*samples, strict=True)
     inputs, lengths = pad(arrays)
-    targets = torch.tensor([label for row in labels for label in row], dtype=torch.long)
-    return Batch(ids, inputs, lengths, targets, torch.tensor([len(row) for row in labels]))
+    found = None
+    if any(row is not None for row in units):
+        found = UnitTargets(*_join([row or [] for row in units]), torch.tensor([row is not None for row in units]))
+    return Batch(ids, inputs, lengths, *_join(labels), found)
+
+
+def _join(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Labels of all items one after another, and how many each has."""
+    return torch.tensor([label for row in rows for label in row], dtype=torch.long), torch.tensor([len(row) for row in rows])
 
 
 def _ignore_signals(worker: int) -> None:

@@ -28,6 +28,7 @@ class Backend(ABC):
     Attributes:
         stride: feature frames that one frame of its output stands for.
         num_labels: V, labels with the blank.
+        num_units: U, those of the second output behind them, 0 where it is not read.
         head: what the objective adds to CTC, else None.
         has_ctc: whether log-probs of CTC stand in front of what the decoder takes.
         device: where it runs, "cpu", "cuda:0".
@@ -35,6 +36,7 @@ class Backend(ABC):
 
     stride: int
     num_labels: int
+    num_units: int = 0
     head: Head | None = None
     has_ctc: bool = True
     device: str = "cpu"
@@ -57,8 +59,8 @@ class Backend(ABC):
 
     def silent_frame(self, probability: float) -> np.ndarray:
         """What the decoder takes (C,) of a frame in which nothing is said: the blank, each label having this probability; zeros for a head."""
-        log_probs = np.log([1 - probability * (self.num_labels - 1), *[probability] * (self.num_labels - 1)])
-        parts = [log_probs] if self.has_ctc else []
+        sizes = [size for size in (self.num_labels, self.num_units) if size and self.has_ctc]
+        parts = [np.log([1 - probability * (size - 1), *[probability] * (size - 1)]) for size in sizes]
         if self.head is not None:
             parts.append(np.zeros(self.head.dim - (self.num_labels if parts else 0)))
         return np.concatenate(parts).astype(np.float32)
@@ -70,10 +72,12 @@ class TorchBackend(Backend):
     Args:
         network: on its device, in evaluation mode.
         precision: "float32" or "bf16".
+        units: whether its second output is read.
     """
 
-    def __init__(self, network: Network, precision: str) -> None:
+    def __init__(self, network: Network, precision: str, units: bool = False) -> None:
         self.network, self.precision = network, precision
+        self.num_units = network.num_units if units else 0
         self.stride, self.num_labels, self.head = network.stride, network.num_labels, network.head
         self.has_ctc, self.device = network.output is not None, str(network.device)
 
@@ -93,7 +97,7 @@ class TorchBackend(Backend):
         batch, sizes = torch.from_numpy(inputs).to(device), torch.from_numpy(lengths).to(device)
         with torch.inference_mode(), mixed_precision(device, self.precision):
             table, frames = self.network(batch, sizes)
-        return table.cpu().numpy(), frames.cpu().numpy()
+        return table[:, :, : table.shape[2] - self.network.num_units + self.num_units].cpu().numpy(), frames.cpu().numpy()
 
 
 class OnnxBackend(Backend):
@@ -102,13 +106,15 @@ class OnnxBackend(Backend):
     Args:
         bundle: with a graph.
         threads: of the CPU, 0: one for each core.
+        units: whether its second output is read.
 
     Raises:
         ConfigError, BundleError: from :func:`~recognizer.bundle.onnx_file.open_session`.
     """
 
-    def __init__(self, bundle: Bundle, threads: int) -> None:
+    def __init__(self, bundle: Bundle, threads: int, units: bool = False) -> None:
         self.bundle, self.threads, self.num_labels = bundle, threads, len(bundle.alphabet)
+        self.num_units = len(bundle.config.model.units) + 1 if units else 0
         self._strides = bundle.config.model.frontend.strides
         self.stride = int(np.prod(self._strides))
         self._process = os.getpid()
@@ -145,13 +151,13 @@ class OnnxBackend(Backend):
         except Exception as error:  # classes of its own
             raise InputError(f"{self.bundle.graph}: onnxruntime cannot run it on these inputs: {' '.join(str(error).split())}") from None
         frames = np.array([self.frames(self.feature_frames(int(n))) for n in lengths])
-        table = np.zeros((len(rows), max(len(row) for row in rows), self.num_labels), dtype=np.float32)
+        table = np.zeros((len(rows), max(len(row) for row in rows), self.num_labels + self.num_units), dtype=np.float32)
         for place, row in zip(table, rows, strict=True):
-            place[: len(row)] = row
+            place[: len(row)] = row[:, : table.shape[2]]
         return table, frames
 
 
-def open_backends(bundles: tuple[Bundle, ...], device: str, precision: str, threads: int) -> list[Backend]:
+def open_backends(bundles: tuple[Bundle, ...], device: str, precision: str, threads: int, units: bool = False) -> list[Backend]:
     """What runs each of some bundles.
 
     Args:
@@ -159,6 +165,7 @@ def open_backends(bundles: tuple[Bundle, ...], device: str, precision: str, thre
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "float32" or "bf16".
         threads: of the CPU for onnxruntime, 0: one for each core; torch has the number that it was told before.
+        units: whether second outputs are read (``decoder.combine_with=units``).
 
     Raises:
         ConfigError: a device that is not there, or one or a precision that an exported bundle does not have.
@@ -171,7 +178,7 @@ def open_backends(bundles: tuple[Bundle, ...], device: str, precision: str, thre
                 raise ConfigError(f"device: {device!r}: {bundle.graph} was exported and runs on the CPU; leave --device out")
             if precision != "float32":
                 raise ConfigError(f"precision: {precision!r}: {bundle.graph} computes as it was exported; leave --precision out")
-            made.append(OnnxBackend(bundle, threads))
+            made.append(OnnxBackend(bundle, threads, units))
             continue
-        made.append(TorchBackend(bundle.network().to(choose_device(device)), precision))
+        made.append(TorchBackend(bundle.network().to(choose_device(device)), precision, units))
     return made

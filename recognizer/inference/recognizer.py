@@ -14,7 +14,7 @@ import numpy as np
 from recognizer.audio.utterances import PAUSE_SECONDS
 from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.bundle.registry import find_bundle, find_partner
-from recognizer.config import DecoderConfig
+from recognizer.config import UNITS, DecoderConfig
 from recognizer.decoding.decoder import Decoder, load_decoder
 from recognizer.decoding.hypothesis import Hypothesis
 from recognizer.decoding.timing import time_tokens, time_words
@@ -25,6 +25,7 @@ from recognizer.inference.inputs import Source, describe_failure
 from recognizer.inference.reading_order import order_symbols, order_tokens
 from recognizer.inference.runner import BatchRunner, Emission
 from recognizer.inference.stretches import join_transcripts, merge_emissions, note_empty
+from recognizer.text.alphabet import Alphabet
 from recognizer.text.bidi import to_visual
 from recognizer.types import Alternative, Token, Transcript, Word
 from recognizer.utils.device import prepare_host
@@ -75,7 +76,10 @@ class Recognizer:
         self.decoding = decoder or bundle.config.decoder
         second = load_partner(self.decoding, bundle)
         self.bundles = (bundle,) if second is None else (bundle, second)
-        backends = open_backends(self.bundles, device, precision, threads)
+        units = self.decoding.kind == "beam" and self.decoding.combine_with == UNITS
+        if units and not bundle.config.model.units_layer:
+            raise ConfigError("decoder.combine_with: units is the second output of a network (model.units_layer); this one has none")
+        backends = open_backends(self.bundles, device, precision, threads, units)
         self.backend = backends[0]
         self.decoder = self.load_decoder(self.decoding, hotwords)
         self.runner = BatchRunner(backends, bundle.config.features, batch_frames)
@@ -115,8 +119,14 @@ class Recognizer:
         visual = self.config.visual_order
         if hotwords and visual:
             hotwords = {to_visual(phrase): weight for phrase, weight in hotwords.items()}
-        second = self.bundles[1].alphabet if len(self.bundles) > 1 and config.combine_with is not None else None
+        second = self._second_alphabet() if config.combine_with is not None else None
         return load_decoder(config, self.alphabet, self.bundle.folder, hotwords, second, visual, self.backend.head)
+
+    def _second_alphabet(self) -> Alphabet | None:
+        """Of the other log-probs that the decoder takes, if there are any."""
+        if self.backend.num_units:
+            return Alphabet(self.config.model.units, "units")
+        return self.bundles[1].alphabet if len(self.bundles) > 1 else None
 
     @overload
     def transcribe(  # type: ignore[overload-overlap]  # a path is a string, and a string an iterable of strings
@@ -340,10 +350,10 @@ def load_partner(config: DecoderConfig, bundle: Bundle) -> Bundle | None:
         ConfigError: it takes other features.
         BundleError: it is missing, damaged, altered or too new.
     """
-    if config.combine_with is None or config.kind == "greedy":
+    if config.partner is None or config.kind == "greedy":
         return None
-    second = load_bundle(find_partner(config.combine_with, bundle.folder))
+    second = load_bundle(find_partner(config.partner, bundle.folder))
     one, other = bundle.config, second.config
     if one.features != other.features:
-        raise ConfigError(f"decoder.combine_with: {config.combine_with} takes other features than the recognizer itself")
+        raise ConfigError(f"decoder.combine_with: {config.partner} takes other features than the recognizer itself")
     return second

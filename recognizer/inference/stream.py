@@ -149,7 +149,7 @@ def check_recognizer(recognizer: Recognizer) -> None:
     check_streams(recognizer.config)
     if recognizer.bundle.graph is not None:
         raise ConfigError(f"{recognizer.bundle.graph}: was exported, and its graph takes whole utterances; name the bundle that it was exported from")
-    if len(recognizer.bundles) > 1:
+    if len(recognizer.bundles) > 1 or recognizer.backend.num_units:
         raise ConfigError("decoder.combine_with: two recognizers are not streamed together; add decoder.combine_with=null")
 
 

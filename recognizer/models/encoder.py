@@ -221,7 +221,10 @@ class Encoder(nn.Module):
             for number, size in enumerate(sizes)
         )
         self.highways = nn.ModuleList(Highway(width) for _ in sizes if config.highway)
-        self.conditions = nn.ModuleList(SelfConditioning(width, labels) for _ in sizes[1:] if config.intermediate_ctc_weight)
+        self._units_layer = config.units_layer - 1
+        below = [number for number in range(config.num_layers - 1) if config.intermediate_ctc_weight and number != self._units_layer]
+        self.conditions = nn.ModuleDict({str(number): SelfConditioning(width, labels) for number in below})
+        self.units = SelfConditioning(width, len(config.units) + 1) if config.units_layer else None
         self.attention = SelfAttention(width, config.attention_heads, config.dropout) if config.attention_heads else None
         self.dropout = VariationalDropout(config.dropout)
         self.dim = width
@@ -230,23 +233,32 @@ class Encoder(nn.Module):
         """(B, T, D) with lengths (B,) and gaps (B, T), time since the frame before, -> (B, T, H or 2H), zero in padded frames."""
         return self.encode(frames, lengths, gaps)[0]
 
-    def encode(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """As :meth:`forward`, and the intermediate log-probs (B, T, V) of self-conditioned layers."""
-        cells, intermediate = None, []
+    def encode(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, dict[int, Tensor]]:
+        """As :meth:`forward`, and the intermediate log-probs (B, T, V) by the number of the layer, from 0, that they are of."""
+        cells, intermediate = None, {}
         for number, layer in enumerate(self.layers):
             frames, cells = layer(frames, lengths, cells, gaps)
             frames, log_probs = self.between(number, frames)
-            intermediate += [] if log_probs is None else [log_probs]
+            if log_probs is not None:
+                intermediate[number] = log_probs
         if self.attention is not None:
             return self.attention(frames, lengths), intermediate
         return frames * valid_frames(lengths, frames.shape[1])[:, :, None], intermediate
+
+    def condition(self, number: int) -> SelfConditioning | None:
+        """The output that stands above the layer of this number, from 0, and is read by the next, if there is one."""
+        if number == self._units_layer:
+            return self.units
+        conditions: dict[str, SelfConditioning] = dict(self.conditions)  # type: ignore[arg-type]  # a ModuleDict has no get
+        return conditions.get(str(number))
 
     def between(self, number: int, frames: Tensor) -> tuple[Tensor, Tensor | None]:
         """What stands above the recurrent layer of this number, frame by frame, and its intermediate log-probs if there are any."""
         if len(self.highways):
             frames = self.highways[number](frames)
         frames = self.dropout(frames)
-        if number >= len(self.conditions):
+        condition = self.condition(number)
+        if condition is None:
             return frames, None
-        frames, log_probs = self.conditions[number](frames)
+        frames, log_probs = condition(frames)
         return frames, log_probs

@@ -36,9 +36,9 @@ class NoLayers(nn.Module):
         super().__init__()
         self.dim = inputs
 
-    def encode(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+    def encode(self, frames: Tensor, lengths: Tensor, gaps: Tensor | None = None) -> tuple[Tensor, dict[int, Tensor]]:
         """(B, T, D), unchanged."""
-        return frames, []
+        return frames, {}
 
 
 class IntermediateCtc(NamedTuple):
@@ -56,12 +56,14 @@ class Encoded(NamedTuple):
         intermediate: in training, log-probs from below.
         frames: outputs of the encoder (B, T, H).
         lengths: (B,) frames of each item.
+        units: log-probs (B, T, U) of the units below, of a network that writes them.
     """
 
     log_probs: Tensor | None
     intermediate: list[IntermediateCtc]
     frames: Tensor
     lengths: Tensor
+    units: Tensor | None = None
 
 
 class Network(nn.Module):
@@ -77,6 +79,7 @@ class Network(nn.Module):
 
     Attributes:
         num_labels: V.
+        num_units: U, size of the alphabet of units with the blank, 0 without a second output (``model.units_layer``).
         output: the CTC output layer, None where the objective has none.
         head: what the objective adds, None for CTC.
     """
@@ -89,6 +92,7 @@ class Network(nn.Module):
         frame_ms = config.features.hop_ms * self.frontend.stride if isinstance(config.features, AudioFeatures) else 1.0
         self.encoder = Encoder(self.frontend.dim, model, labels, frame_ms) if model.num_layers else NoLayers(self.frontend.dim)
         self.num_labels = labels
+        self._units_layer, self.num_units = model.units_layer, len(model.units) + 1 if model.units_layer else 0
         self.output = nn.Linear(self.encoder.dim, labels) if has_ctc_output(config.objective) else None
         self.head = build_head(config.objective, self.encoder.dim, labels)
         self.auxiliary = nn.Linear(self.frontend.dim, labels) if model.frontend_ctc_weight > 0 else None
@@ -126,20 +130,22 @@ class Network(nn.Module):
         if self.auxiliary is not None and self.training:
             early.append(IntermediateCtc(_log_probs(self.auxiliary, frames), self._frontend_ctc_weight))
         outputs, intermediate = self.encoder.encode(frames, lengths, gaps)
+        units = intermediate.pop(self._units_layer - 1, None)
         if self.training:
-            early += [IntermediateCtc(log_probs, self._intermediate_ctc_weight / len(intermediate)) for log_probs in intermediate]
-        return Encoded(None if self.output is None else _log_probs(self.output, outputs), early, outputs, lengths)
+            early += [IntermediateCtc(log_probs, self._intermediate_ctc_weight / len(intermediate)) for log_probs in intermediate.values()]
+        return Encoded(None if self.output is None else _log_probs(self.output, outputs), early, outputs, lengths, units)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms (B, N) float32, line images (B, W, H) uint8 or points (B, T, 5) float32, lengths (B,) -> (B, T, C) float32, lengths (B,).
 
-        C columns are what the decoder takes of a frame: V log-probs with CTC, else what the head says, log-probs in front if there are any.
+        C columns are what the decoder takes of a frame: V log-probs with CTC, and behind them the U of units if the network writes them; else
+        what the head says, log-probs in front if there are any.
         """
-        log_probs, _, frames, lengths = self.encode(*self.features(inputs, lengths))
+        log_probs, _, frames, lengths, units = self.encode(*self.features(inputs, lengths))
         if self.head is not None:
             return self.head.decoder_input(frames, log_probs).float(), lengths
         assert log_probs is not None  # without a head CTC is all there is
-        return log_probs, lengths
+        return log_probs if units is None else torch.cat([log_probs, units], dim=2), lengths
 
 
 def _features(config: Features) -> LineFeatureExtractor | AudioFeatureExtractor | StrokeFeatureExtractor:

@@ -85,9 +85,9 @@ def decoder_files(bundle: Bundle, has_partner: bool) -> tuple[DecoderConfig, dic
     for name, path in files.items():
         if name in (config.decoder.lm, config.decoder.char_lm, config.decoder.lexicon, config.decoder.combine_lexicon):
             wanted[name] = path
-    if decoder.combine_with is not None and has_partner:
+    if decoder.partner is not None and has_partner:
         decoder = replace(decoder, combine_with=f"./{PARTNER}")
-    elif decoder.combine_with is not None:
+    elif decoder.partner is not None:
         decoder = replace(decoder, combine_with=None, combine_lexicon=None)
         wanted.pop(config.decoder.combine_lexicon or "", None)
     return decoder, wanted
@@ -152,7 +152,7 @@ def first_bundle(bundle: Bundle) -> tuple[Bundle, str]:
 
 def partner_of(bundle: Bundle) -> Bundle | None:
     """The second recognizer that decides with a bundle's own, if there is one."""
-    name = bundle.config.decoder.combine_with
+    name = bundle.config.decoder.partner
     return None if name is None else load_bundle(find_partner(name, bundle.folder))
 
 

@@ -112,7 +112,7 @@ def learn(
         best = Outcome(saved.pop("best"), saved.pop("error"), saved["position"]["epoch"], [tuple(row) for row in saved.pop("history")])
         trainer.load_state_dict(saved)
     else:
-        error, _ = validate(config, network, held)
+        error = validate(config, network, held).error
         best = Outcome(_copy(network), error, 0, [(0, error)])
     open_folder(folder)
     begun = time.monotonic()
@@ -139,7 +139,7 @@ def mix_weights(old: Mapping[str, Tensor], new: Mapping[str, Tensor], share: flo
 
 
 def _validate(trainer: Trainer, held: Split, best: Outcome) -> Outcome:
-    error, _ = validate(trainer.config, trainer.network, held)
+    error = validate(trainer.config, trainer.network, held).error
     history = [*best.history, (trainer.state.epoch, error)]
     improved = error < best.error or (error == best.error and trainer.state.epoch > 0 and best.epochs == 0)
     trainer.state.stale = 0 if improved else trainer.state.stale + 1

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from recognizer.bundle.io import load_bundle
+from recognizer.bundle.registry import find_bundle
 from recognizer.config import NoAugment, TrainConfig
 from recognizer.config.schema import to_dict
 from recognizer.data.audit import Audit, Auditor, find_copies
@@ -94,6 +96,25 @@ def collect_alphabet(config: TrainConfig, items: Sequence[Item]) -> Alphabet:
     return alphabet if config.init is None else extend_alphabet(config.init, alphabet)
 
 
+def collect_units(config: TrainConfig, items: Sequence[Item]) -> TrainConfig:
+    """The settings with the units of the training items, for a network that writes them (``model.units_layer``).
+
+    Behind those of the bundle that the weights start from, if its network writes units, too.
+
+    Raises:
+        BundleError: that bundle cannot be read.
+        TrainingError: there are no units.
+    """
+    if not config.model.units_layer:
+        return config
+    known = () if config.init is None else load_bundle(find_bundle(config.init)).config.model.units
+    found = {unit for item in items for unit in item.units or ()}
+    units = (*known, *sorted(found.difference(known)))
+    if not units:
+        raise TrainingError("model.units_layer: no training item has 'units'; give them with `recognizer prepare ... --lexicon FILE`")
+    return replace(config, model=replace(config.model, units=units))
+
+
 def audit_splits(
     config: TrainConfig, items: Mapping[str, Sequence[Item]], alphabet: Alphabet, network: Network, run_dir: Path, progress: Progress
 ) -> tuple[Split, Split]:
@@ -119,7 +140,8 @@ def audit_splits(
         report[name] = auditor.report(audit) | {"excluded": [[f.item.id, f.kind, f.message] for f in audit.findings]}
         if not audit.usable:
             raise TrainingError(f"no {name} item can be used; {len(audit.excluded)} findings, the first: {audit.excluded[0].message}")
-        dataset = CtcDataset(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, audit.shortest, cache)
+        units = Alphabet(config.model.units, "units") if config.model.units else None
+        dataset = CtcDataset(audit.usable, config.features, config.corpus.text, alphabet, augment, config.seed, audit.shortest, cache, units=units)
         splits.append(Split(dataset, audit.frames, audit.archives))
     report["dev"]["copies"] = [[item.id, other.id] for item, other in copies]
     write_text(run_dir / AUDIT, json.dumps(report, indent=1, ensure_ascii=False) + "\n")

@@ -25,7 +25,7 @@ from recognizer.models.network import Network
 from recognizer.models.recurrent_cell import RecurrentCell
 from recognizer.training.datamodule import Split
 from recognizer.training.ema import ExponentialMovingAverage, weight_noise
-from recognizer.training.loss import mean_over_views, view_divergences
+from recognizer.training.loss import mean_over_views, unit_loss, view_divergences
 from recognizer.training.objective import TrainingObjective, build_objective
 from recognizer.training.optimizer import Schedule, build_optimizer, restore_optimizer
 from recognizer.training.ranks import Ranks
@@ -89,7 +89,10 @@ class BatchLoss(nn.Module):
         with mixed_precision(features.device, settings.precision):
             encoded = self.network.encode(features, lengths.repeat(views))
             loss: Tensor = self.objective(self.network, encoded, batch, views, generator)
-        total = (1 - sum(output.share for output in encoded.intermediate)) * loss
+        share = self.config.model.units_ctc_weight if encoded.units is not None else 0.0
+        total = (1 - share - sum(output.share for output in encoded.intermediate)) * loss
+        if encoded.units is not None and batch.units is not None:
+            total = total + share * unit_loss(encoded.units, encoded.lengths, batch.units, views)
         for output in encoded.intermediate:
             total = total + output.share * mean_over_views(output.log_probs, encoded.lengths, batch, views)
         if views == 2 and encoded.log_probs is not None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recognizer.data.dataset import Batch
+from recognizer.data.dataset import Batch, UnitTargets
 from recognizer.errors import TrainingError
 from recognizer.models.masking import valid_frames
 
@@ -46,6 +46,21 @@ def mean_over_views(log_probs: Tensor, lengths: Tensor, batch: Batch, views: int
     """
     losses = [ctc_losses(*view, batch).sum() for view in zip(log_probs.chunk(views), lengths.chunk(views), strict=True)]
     return torch.stack(losses).mean()
+
+
+def unit_loss(log_probs: Tensor, lengths: Tensor, units: UnitTargets, views: int) -> Tensor:
+    """As :func:`mean_over_views`, of the second output: items without units, or with more than their frames have room for, count nothing.
+
+    Args:
+        log_probs: (views * B, T, U).
+        lengths: (views * B,).
+        units: of the batch.
+        views: of each item.
+    """
+    losses = functional.ctc_loss(
+        log_probs.transpose(0, 1), units.labels.repeat(views), lengths.cpu(), units.lengths.repeat(views), reduction="none", zero_infinity=True
+    )
+    return (losses * units.known.repeat(views)).sum() / views
 
 
 def view_divergences(log_probs: Tensor, lengths: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from recognizer.errors import ConfigError, InputError, Interrupted, TrainingErro
 from recognizer.models.network import Network
 from recognizer.text.alphabet import Alphabet
 from recognizer.training.checkpoint import CHECKPOINT, load_checkpoint, lock_run, save_checkpoint
-from recognizer.training.datamodule import Split, audit_splits, collect_alphabet, fit_statistics, load_items
+from recognizer.training.datamodule import Split, audit_splits, collect_alphabet, collect_units, fit_statistics, load_items
 from recognizer.training.loop import EpochStats, Trainer
 from recognizer.training.ranks import Ranks, join_ranks
 from recognizer.training.trackers import open_tracker
@@ -77,6 +77,7 @@ def _train(config: TrainConfig, resume: bool, quiet: bool, device: torch.device,
     """Train as one of several processes; the first opens the run's folder, audits, prints and writes."""
     items = load_items(config)
     alphabet = collect_alphabet(config, items["train"])
+    config = collect_units(config, items["train"])
     torch.manual_seed(config.seed)
     network = Network(config.recognizer, len(alphabet)).to(device)
     _compare_settings(config, alphabet, ranks)
@@ -203,13 +204,13 @@ class _Session:
         trainer, state = self.trainer, self.state
         with trainer.averaged():
             started = time.perf_counter()
-            error, pairs = validate(self.config, trainer.network, self.dev, self.ranks)
+            error, pairs, units_error = validate(self.config, trainer.network, self.dev, self.ranks)
             improved = error < state.best
             trainer.schedule.observe(improved)
             state.stale = 0 if improved else state.stale + 1
             if improved:
                 state.best, state.best_epoch = error, state.epoch
-            record = self._record(error, time.perf_counter() - started)
+            record = self._record(error, time.perf_counter() - started) | ({} if units_error is None else {"units_error": round(units_error, 5)})
             if improved and self.ranks.writes:
                 card = _first_card(self.config, self.run_dir, record, pairs)
                 decoder, files = gather_files(self.config.decoder, self.run_dir)
@@ -242,9 +243,10 @@ class _Session:
 
     def _report(self, record: dict[str, Any], pairs: list[tuple[str, str]]) -> None:
         speed = f"{record['times_real_time']} x real time" if "times_real_time" in record else f"{record['items_per_second']} lines/s"
+        units = f" (units {100 * record['units_error']:.2f} %)" if "units_error" in record else ""
         star = " *" if record["epoch"] == self.state.best_epoch else ""
         self.progress.line(
-            f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation error {100 * record['error']:.2f} %{star}, "
+            f"epoch {record['epoch']}: loss {record['loss']:.3f}, validation error {100 * record['error']:.2f} %{units}{star}, "
             f"{speed}, {100 * record['waiting']:.0f} % waiting, {duration(record['seconds'])}"
         )
         reference, hypothesis = pairs[record["epoch"] % len(pairs)]

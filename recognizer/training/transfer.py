@@ -90,6 +90,12 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
             theirs = source.weights.get(name.replace(FRAME_OUTPUT, "output."))
         if grown and _above(name, depth):
             continue
+        if name.startswith("encoder.units."):  # the bundle's come first in the run's, see collect_units
+            rows = tensor.T if ".back." in name else tensor
+            if theirs is not None:
+                known = theirs.T if ".back." in name else theirs
+                rows[: len(known)] = known.to(rows)
+            continue
         if (axis := label_axis(name)) is not None:
             rows, their_rows = (tensor.T, None if theirs is None else theirs.T) if axis else (tensor, theirs)
             if their_rows is not None and their_rows.shape[1:] == rows.shape[1:]:
@@ -105,10 +111,11 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
             raise TrainingError(f"init={bundle}: {name} of this run has shape {shape}, the bundle {found}; use the bundle's model settings")
         tensor.copy_(theirs)
     for name in source.weights:
-        if name not in ours and not name.startswith(("auxiliary.", "output.", "head.")):  # which serve training, or another objective
+        replaced = f"encoder.conditions.{config.model.units_layer - 1}."  # by the output of units
+        if name not in ours and not name.startswith(("auxiliary.", "output.", "head.", replaced)):  # which serve training, or another objective
             raise TrainingError(f"init={bundle}: {name} has no place in this run's network; use the bundle's model settings")
     network.load_state_dict(ours)
-    second = source.config.decoder.combine_with
+    second = source.config.decoder.partner
     note = f"; without its second recognizer {second}, which does not learn" if second and not config.decoder.combine_with else ""
     if grown:
         return f"started from {bundle}: its {depth} layers with {config.model.num_layers - depth} new above; the output begins anew{note}"

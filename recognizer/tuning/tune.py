@@ -111,8 +111,8 @@ def save_tuned(bundle: Bundle, config: DecoderConfig, folder: Path) -> None:
                 kept.write_bytes(gzip.compress(keep_lines(path, words).encode(), mtime=0))
                 path = kept
             files[name], names[key] = path, name
-        if config.combine_with is not None:
-            names["combine_with"] = _name_partner(config.combine_with, bundle.folder, folder)
+        if config.partner is not None:
+            names["combine_with"] = _name_partner(config.partner, bundle.folder, folder)
         save_bundle(folder, replace(bundle.config, decoder=replace(config, **names)), bundle.alphabet, bundle.model(), bundle.card(), files)
 
 

@@ -88,7 +88,8 @@ def test_augmentation_depends_on_seed_epoch_and_id(dataset: CtcDataset) -> None:
 def test_without_augmentation_items_come_as_they_are_stored(dataset: CtcDataset) -> None:
     for plain, epoch in ((dataclasses.replace(dataset, augment=NoAugment()), 5), (dataclasses.replace(dataset, clean_epochs=2), 1)):
         for index, item in enumerate(dataset.items):
-            name, array, labels = plain[epoch, index]
+            name, array, labels, units = plain[epoch, index]
+            assert units is None  # the network writes none
             assert name == item.id and np.array_equal(array, read_array(item.source, dataset.features))
             assert plain.alphabet.decode(labels) == TEXTS[index].lower()
     assert np.array_equal(plain[2, 1][1], dataset[2, 1][1])  # its clean epochs are over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ DIM, HEADS, LENGTHS = 8, 2, (6, 0, 3, 1)  # of attention
 def make_encoder(**settings: float) -> Encoder:
     torch.manual_seed(0)
     encoder = Encoder(INPUTS, ModelConfig(**{"num_layers": LAYERS, "hidden_size": HIDDEN, **settings}), LABELS)  # type: ignore[arg-type]
-    for condition in encoder.conditions:
+    for condition in filter(None, map(encoder.condition, range(LAYERS))):
         torch.nn.init.normal_(condition.back.weight)
     return encoder
 
@@ -130,18 +131,27 @@ def test_a_new_highway_layer_lets_its_frames_through() -> None:
         torch.testing.assert_close(layer(frames), expected, atol=1e-15, rtol=0)
 
 
-def test_a_conditioned_layer_reads_the_frames_and_their_intermediate_probabilities() -> None:
-    encoder = make_encoder(intermediate_ctc_weight=0.3)
+@pytest.mark.parametrize(("settings", "sizes"), [
+    ({"intermediate_ctc_weight": 0.3}, {0: LABELS, 1: LABELS}),
+    ({"units_layer": 2, "units": ("a", "b", "c")}, {1: 4}),
+    ({"intermediate_ctc_weight": 0.3, "units_layer": 1, "units": ("a",)}, {0: 2, 1: LABELS}),
+], ids=str)  # fmt: skip
+def test_a_conditioned_layer_reads_the_frames_and_their_intermediate_probabilities(settings: dict[str, Any], sizes: dict[int, int]) -> None:
+    encoder = make_encoder(**settings)
     frames, lengths = torch.randn(2, 7, INPUTS), torch.tensor([7, 4])
     found, intermediate = encoder.encode(frames, lengths)
-    assert len(intermediate) == len(encoder.conditions) == 2
-    for layer, condition, log_probs in zip(encoder.layers, encoder.conditions, intermediate, strict=False):
-        hidden = layer(frames, lengths)[0]
-        probs = (hidden @ condition.output.weight.T + condition.output.bias).softmax(dim=-1)
+    assert {number: log_probs.shape[2] for number, log_probs in intermediate.items()} == sizes
+    below = frames
+    for number, layer in enumerate(encoder.layers):
+        below = layer(below, lengths)[0]
+        condition = encoder.condition(number)
+        if condition is None:
+            continue
+        probs = (below @ condition.output.weight.T + condition.output.bias).softmax(dim=-1)
         for row, length in enumerate(lengths.tolist()):
-            torch.testing.assert_close(log_probs[row, :length].exp(), probs[row, :length])
-        frames = hidden + probs @ condition.back.weight.T
-    torch.testing.assert_close(found, encoder.layers[2](frames, lengths)[0] * valid_frames(lengths, 7)[:, :, None])
+            torch.testing.assert_close(intermediate[number][row, :length].exp(), probs[row, :length])
+        below = below + probs @ condition.back.weight.T
+    torch.testing.assert_close(found, below * valid_frames(lengths, 7)[:, :, None])
 
 
 def test_new_conditioning_changes_nothing_but_learns() -> None:
@@ -149,10 +159,10 @@ def test_new_conditioning_changes_nothing_but_learns() -> None:
     encoder = Encoder(INPUTS, ModelConfig(num_layers=3, hidden_size=4, intermediate_ctc_weight=0.3), LABELS)
     frames, lengths = torch.randn(2, 7, INPUTS), torch.tensor([7, 4])
     found = encoder(frames, lengths)
-    conditions, encoder.conditions = encoder.conditions, nn.ModuleList()
+    conditions, encoder.conditions = encoder.conditions, nn.ModuleDict()
     assert torch.equal(found, encoder(frames, lengths))
     found.square().sum().backward()
-    assert all(condition.back.weight.grad.abs().sum() > 0 for condition in conditions)
+    assert all(condition.back.weight.grad.abs().sum() > 0 for condition in conditions.values())
 
 
 def make_attention(dropout: float = 0.0) -> SelfAttention:

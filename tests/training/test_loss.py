@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch.nn.functional import kl_div
 
-from recognizer.data.dataset import Batch
+from recognizer.data.dataset import Batch, UnitTargets
 from recognizer.errors import TrainingError
-from recognizer.training.loss import ctc_losses, mean_over_views, view_divergences
+from recognizer.training.loss import ctc_losses, mean_over_views, unit_loss, view_divergences
 
 
 def batch_of(*targets: list[int]) -> Batch:
@@ -50,6 +50,18 @@ def test_each_item_has_its_own_loss_and_padding_does_not_count() -> None:
         assert loss == pytest.approx(negative_log_likelihood(row[:length].tolist(), target), rel=1e-5)
     views = log_probs.repeat(2, 1, 1)  # both the same
     assert float(mean_over_views(views, lengths.repeat(2), batch_of(*targets), 2)) == pytest.approx(float(losses.sum()), rel=1e-6)
+
+
+def test_items_without_units_or_with_too_many_count_nothing_for_them() -> None:
+    targets, lengths = [[1, 2], [], [2], [1, 1, 1]], torch.tensor([4, 6, 3, 3])  # three ones need two blanks between them
+    units = UnitTargets(torch.tensor([1, 2, 2, 1, 1, 1]), torch.tensor([2, 0, 1, 3]), torch.tensor([True, False, True, True]))
+    log_probs = random_log_probs(4, 6, 3).requires_grad_()
+    rows = [0, 2]
+    expected = ctc_losses(log_probs[rows], lengths[rows], batch_of(*(targets[row] for row in rows))).sum()
+    loss = unit_loss(log_probs.repeat(2, 1, 1), lengths.repeat(2), units, 2)
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-6)
+    loss.backward()
+    assert log_probs.grad is not None and [bool(row.abs().sum() > 0) for row in log_probs.grad] == [True, False, True, False]
 
 
 @pytest.mark.parametrize("targets", [[[1, 2], [], [2]], [[], []]])

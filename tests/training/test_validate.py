@@ -23,7 +23,7 @@ def validate_bundle(bundle: Bundle, config, run_dir) -> tuple[float, list[tuple[
     network.load_state_dict(dict(bundle.weights))
     alphabet = replace(bundle.alphabet, level=config.corpus.text.level)
     _, dev = audit_splits(config, load_items(config), alphabet, network, run_dir, Progress(quiet=True))
-    return validate(config, network, dev)
+    return validate(config, network, dev)[:2]
 
 
 @pytest.fixture

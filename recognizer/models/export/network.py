@@ -25,7 +25,8 @@ def build_model(network: Network, config: RecognizerConfig, metadata: Mapping[st
 
     Its inputs are ``inputs``, samples (B, N) float32 in [-1, 1] or pixel columns (B, W, H) uint8 with ink 255, padded with anything, and
     ``lengths`` (B,) int64; its outputs ``log_probs`` (B, T, V) float32, label 0 the blank, and ``frames`` (B,) int64, how many of the T
-    are each item's. What comes out for an item does not depend on the others.
+    are each item's. Log-probs of units, if the network writes them, are in further columns. What comes out for an item does not depend on
+    the others.
 
     Args:
         network: with its weights.
@@ -45,13 +46,16 @@ def build_model(network: Network, config: RecognizerConfig, metadata: Mapping[st
         inputs = tensor_info(INPUTS, TensorProto.UINT8, ["batch", "columns", network.features.dim])
         features, lengths = _add_pixels(graph, network)
     frames, lengths = _add_frontend(graph, network, features, lengths)
-    outputs = _add_encoder(graph, network.encoder, config.model.cell, frames, lengths)  # type: ignore[arg-type]
+    outputs, units = _add_encoder(graph, network.encoder, config, frames, lengths)  # type: ignore[arg-type]
     assert network.output is not None
     log_probs = graph.add("LogSoftmax", _linear(graph, network.output, outputs), axis=-1)  # (T, B, V)
+    if units is not None:
+        log_probs = graph.add("Concat", log_probs, graph.add("LogSoftmax", units, axis=-1), axis=2)
     # also frames beyond an item's are those that the network gives of zeros
     graph.nodes.append(helper.make_node("Transpose", [log_probs], [LOG_PROBS], perm=[1, 0, 2]))
     graph.nodes.append(helper.make_node("Identity", [lengths], [FRAMES]))
-    results = [tensor_info(LOG_PROBS, TensorProto.FLOAT, ["batch", "frames", network.num_labels]), tensor_info(FRAMES, TensorProto.INT64, ["batch"])]
+    columns = network.num_labels + network.num_units
+    results = [tensor_info(LOG_PROBS, TensorProto.FLOAT, ["batch", "frames", columns]), tensor_info(FRAMES, TensorProto.INT64, ["batch"])]
     made = helper.make_graph(graph.nodes, "recognizer", [inputs, tensor_info(LENGTHS, TensorProto.INT64, ["batch"])], results, graph.constants)
     versions = [helper.make_opsetid("", OPSET), *([helper.make_opsetid(MICROSOFT, 1)] if int8 else [])]
     model = helper.make_model(made, opset_imports=versions, producer_name="recognizer", ir_version=IR_VERSION)
@@ -135,18 +139,20 @@ def _mask(graph: Graph, lengths: Name, frames: Name) -> Name:
     return graph.add("Unsqueeze", graph.add("Transpose", real, perm=[1, 0]), graph.ints(2))
 
 
-def _add_encoder(graph: Graph, encoder: Encoder, kind: str, frames: Name, lengths: Name) -> Name:
-    """Frames (T, B, C) through the recurrent layers: (T, B, H or 2H), zero in the padding."""
+def _add_encoder(graph: Graph, encoder: Encoder, config: RecognizerConfig, frames: Name, lengths: Name) -> tuple[Name, Name | None]:
+    """Frames (T, B, C) through the recurrent layers: (T, B, H or 2H), zero in the padding; and logits (T, B, U) of units if there are any."""
+    units = None
     counts = graph.cast(graph.add("Max", lengths, graph.ints(1)), "int32")  # an item of no frames runs over its padding
     for number, layer in enumerate(encoder.layers):
-        frames = add_recurrent(graph, kind, layer, frames, counts)  # type: ignore[arg-type]
+        frames = add_recurrent(graph, config.model.cell, layer, frames, counts)  # type: ignore[arg-type]
         if len(encoder.highways):
             frames = _add_highway(graph, encoder.highways[number].linear, frames)
-        if number < len(encoder.conditions):
-            condition = encoder.conditions[number]
-            shares = graph.add("Softmax", _linear(graph, condition.output, frames), axis=-1)
-            frames = graph.add("Add", frames, _linear(graph, condition.back, shares))
-    return graph.add("Mul", frames, _mask(graph, lengths, frames))
+        condition = encoder.condition(number)
+        if condition is not None:
+            logits = _linear(graph, condition.output, frames)
+            units = logits if condition is encoder.units else units
+            frames = graph.add("Add", frames, _linear(graph, condition.back, graph.add("Softmax", logits, axis=-1)))
+    return graph.add("Mul", frames, _mask(graph, lengths, frames)), units
 
 
 def _add_highway(graph: Graph, layer: object, frames: Name) -> Name:

@@ -79,6 +79,7 @@ def test_features_of_every_kind_are_in_the_graph(features):
 
 @pytest.mark.parametrize("model", [
     {"frontend": {"kind": "stack", "frames": 3}}, {"frontend": CNN}, {"bidirectional": False}, {"highway": True}, {"intermediate_ctc_weight": 0.3},
+    {"units_layer": 2, "units": ["a", "b"], "intermediate_ctc_weight": 0.3, "num_layers": 3},
     {"frontend": CNN, "highway": True, "intermediate_ctc_weight": 0.3, "frontend_ctc_weight": 0.2, "num_layers": 3, "tbptt_frames": 5},
 ], ids=str)  # fmt: skip
 def test_networks_of_sound(model):

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         splits.add_argument("--dev-every", type=int, default=0, metavar="N", help="every N-th group in sorted order for dev.jsonl")
         splits.add_argument("--seed", type=int, default=1, help="another seed gives another split (default 1)")
         splits.add_argument("--name", metavar="NAME", help="write everything to NAME.jsonl, and generated files to the folder NAME")
-        sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; texts without units get their phones from it")
+        sub.add_argument("--lexicon", type=Path, metavar="FILE", help="pronouncing dictionary; from which texts without units get phones")
         shards = "copy the files into tar archives of about so many MiB each, in a random order, as large trainings read them"
         sub.add_argument("--shards", type=float, default=0.0, metavar="MIB", help=shards)
         module.add_arguments(sub)

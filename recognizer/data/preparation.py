@@ -100,7 +100,8 @@ def prepare(
         corpus: a key of :func:`corpora`.
         source: where the corpus is, None for one that is generated; ``out``: a folder, created if it does not exist.
         dev, test, dev_every, seed, name: see :class:`~recognizer.data.split.SplitPlan`.
-        lexicon: pronouncing dictionary (:func:`~recognizer.text.lexicon.load_lexicon`) by which texts without units get phones.
+        lexicon: pronouncing dictionary (:func:`~recognizer.text.lexicon.load_lexicon`) by which texts without units get phones;
+            one with a word that it lacks gets none.
         shards: > 0: copy the files into tar archives of so many MiB (:mod:`recognizer.data.shards`).
         drop: is told of every file or line left out; ``note``: is told remarks. By default both are printed to standard error.
         options: of the corpus, spelled as on the command line with underscores; repeatable ones take a list.
@@ -147,7 +148,7 @@ def prepare_corpus(
         options.drop, options.note = (lambda error: drop_item(made.name_places(error))), (lambda text: note(made.name_place(text)))
         found = _unique(corpus.read(source, options), options.drop)
         if options.lexicon is not None:
-            found = _pronounce_items(found, options.lexicon, options.drop)
+            found = _pronounce_items(found, options.lexicon, options.note)
         items = measure(list(found), options.drop)
         if not items:
             raise InputError(f"{source}: not one usable item found; is this a corpus of the kind '{corpus.CORPUS}'?")
@@ -240,13 +241,15 @@ def _unique(items: Iterable[Item], drop: Drop) -> Iterator[Item]:
             yield item
 
 
-def _pronounce_items(items: Iterable[Item], path: str | Path, drop: Drop) -> Iterator[Item]:
+def _pronounce_items(items: Iterable[Item], path: str | Path, note: Note) -> Iterator[Item]:
+    """Texts with their phones; one of whose words the lexicon lacks stays without, for training on characters."""
     lexicon = load_lexicon(path)
     for item in items:
         try:
             yield item if item.units is not None or item.text is None else replace(item, units=pronounce(item.text, lexicon))
         except InputError as error:
-            drop(InputError(f"{item.source}: {error}"))
+            note(f"{item.source}: has no phones: {error}")
+            yield item
 
 
 def _note_shared_groups(parts: dict[str, list[Item]], out: Path, note: Note) -> None:

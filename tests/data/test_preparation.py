@@ -98,11 +98,12 @@ def test_texts_get_their_phones_from_a_lexicon(lines, tmp_path):
     (lines / "w1" / "01.txt").write_text("one two")
     (lines / "w2" / "02.txt").write_text("one three")
     (tmp_path / "lexicon").write_text("one W AH1 N\ntwo T UW1\n")
-    dropped: list[InputError] = []
-    prepare("folder", lines, tmp_path / "out", lexicon=tmp_path / "lexicon", drop=dropped.append)
-    (only,) = load_manifest(tmp_path / "out" / "all.jsonl")
-    assert only.units == ("W", "AH", "N", "T", "UW") and only.text == "one two"
-    assert len(dropped) == 11 and any("02.png: 'three' is not in the lexicon" in str(error) for error in dropped)
+    notes: list[str] = []
+    prepare("folder", lines, tmp_path / "out", lexicon=tmp_path / "lexicon", note=notes.append)
+    (known,) = (item for item in load_manifest(tmp_path / "out" / "all.jsonl") if item.units is not None)
+    assert known.units == ("W", "AH", "N", "T", "UW") and known.text == "one two"
+    assert len(load_manifest(tmp_path / "out" / "all.jsonl")) == 12 and sum("has no phones" in note for note in notes) == 11
+    assert any("02.png: has no phones: 'three' is not in the lexicon" in note for note in notes)
 
 
 def test_a_name_that_leaves_the_folder_is_refused_before_anything_is_written(lines, tmp_path):

@@ -16,17 +16,17 @@ ready() { [ -e "data/$1.jsonl" ]; }
 ready speechocean/train || recognizer prepare speechocean "$speechocean" data/speechocean --dev-every 5
 ready telephone/train || recognizer prepare table "$wuw2/utterances.tsv" data/telephone --source-column audio --group-column speaker \
     --where note= --dev-every 5 --lexicon "$lexicon"
-ready reader/all || recognizer prepare folder "$reader" data/reader --name all --lexicon "$lexicon"
+ready reader || recognizer prepare folder "$reader" data --name reader --lexicon "$lexicon"
 ready digits/train || recognizer prepare connected-digits "$digits" data/digits --test-speaker nicolas --lexicon "$lexicon"
-ready no_speech/all || recognizer prepare no-speech data/no_speech --name all --items 150
-ready synthetic/all || recognizer prepare synthetic "$books" data/synthetic --name all --utterances 4000 --case lower
+ready no_speech || recognizer prepare no-speech data --name no_speech --items 150
+ready synthetic || recognizer prepare synthetic "$books" data --name synthetic --utterances 4000 --case lower
 
 train() { # FOLDER SETTING ...: begin, go on, or leave it as it is
     folder=$1
     shift
     if [ -e "$folder/checkpoint.pt" ]; then recognizer train --resume "$folder"; else recognizer train experiment=speech_en run_dir="$folder" "$@"; fi
 }
-more='telephone/train.jsonl,reader/all.jsonl,digits/train.jsonl,no_speech/all.jsonl,synthetic/all.jsonl'
+more='telephone/train.jsonl,reader.jsonl,digits/train.jsonl,no_speech.jsonl,synthetic.jsonl'
 train $coarse 'model.frontend.time_strides=[3,2]' model.frontend.dropout=0.05 model.dropout=0.15 trainer.clean_epochs=3 trainer.curriculum=true \
     "corpus.extra=[$more]" "$@"
 
@@ -35,13 +35,13 @@ for corpus in speechocean telephone; do # new sentences of the words that each s
         recognizer align $coarse/bundle data/$corpus/train.jsonl > $corpus.partial
         mv $corpus.partial $corpus.aligned
     fi
-    ready spliced_$corpus/all || recognizer prepare spliced data/$corpus/train.jsonl data/spliced_$corpus --name all --alignments $corpus.aligned \
+    ready spliced_$corpus || recognizer prepare spliced data/$corpus/train.jsonl data --name spliced_$corpus --alignments $corpus.aligned \
         --sentences 60 --lexicon "$lexicon"
 done
-train $run init=$coarse/bundle "corpus.extra=[$more,spliced_speechocean/all.jsonl,spliced_telephone/all.jsonl]" "$@"
+train $run init=$coarse/bundle "corpus.extra=[$more,spliced_speechocean.jsonl,spliced_telephone.jsonl]" "$@"
 
 words="--level words --case lower --drop-punctuation --order 3"
-[ -e said.ngram ] || recognizer lm data/speechocean/train.jsonl data/telephone/train.jsonl data/reader/all.jsonl data/digits/train.jsonl $words -o said.ngram
+[ -e said.ngram ] || recognizer lm data/speechocean/train.jsonl data/telephone/train.jsonl data/reader.jsonl data/digits/train.jsonl $words -o said.ngram
 [ -e books.ngram ] || recognizer lm "$books"/*.txt --running $words --prune 0,0,1 --vocabulary 40000 -o books.ngram
 [ -e english.ngram ] || recognizer lm said.ngram --interpolate books.ngram --heldout data/speechocean/dev.jsonl --most 1000000 --compact -o english.ngram
 

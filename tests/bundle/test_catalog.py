@@ -49,6 +49,7 @@ def test_what_ships_is_listed_with_its_figures() -> None:
     assert list(entries) == sorted(shipped_bundles()) and all(entry.ships for entry in entries.values())
     assert {name: (entry.kind, entry.card.language) for name, entry in entries.items()} == {
         "handwriting-fr": ("line", "fr"), "handwriting-fr-fast": ("line", "fr"), "phones-en": ("audio", "en"), "speech-en": ("audio", "en"),
+        "speech-en-streaming": ("audio", "en"),
     }  # fmt: skip
     for entry in entries.values():
         assert entry.card.reads and any("[" in rate for rate in entry.card.errors.values()) and entry.size > 10**6

@@ -28,7 +28,7 @@ def test_what_could_stand_next_is_offered(tmp_path: Path, monkeypatch) -> None:
     assert complete("recognizer tr") == ["train", "transcribe"]
     assert complete("recognizer transcribe --for") == ["--format"]
     assert complete("recognizer transcribe -m hand") == ["handwriting-fr", "handwriting-fr-fast"]
-    assert complete("recognizer info spe") == ["speech-en"]
+    assert complete("recognizer info spe") == ["speech-en", "speech-en-streaming"]
     assert complete("recognizer evaluate a b --precision b") == ["bf16"]
 
 

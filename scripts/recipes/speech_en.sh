@@ -7,7 +7,7 @@
 # DIGITS: Free Spoken Digit Dataset; BOOKS: folder of English texts (.txt); LEXICON: pronouncing dictionary, such as that of phones-en
 # SETTING: of both trainings, such as trainer.threads=1
 # The same command goes on where an earlier one stopped; every step that has ended is left out.
-# Takes 80 minutes on two cores with bf16; what comes of it stands in scripts/README.md: less than what ships, which started from other weights.
+# Takes 75 minutes on two cores with bf16; what comes of it stands in scripts/README.md: less than what ships, which started from other weights.
 set -eu
 speechocean=$1 wuw2=$2 reader=$3 digits=$4 books=$5 lexicon=$6
 shift 6

@@ -16,10 +16,11 @@ from recognizer.bundle.io import Bundle, load_bundle
 from recognizer.config import DecoderConfig
 from recognizer.data.manifest import load_manifest, save_manifest
 from recognizer.decoding.combination import WordCombination
-from recognizer.errors import ConfigError, TrainingError
+from recognizer.errors import BundleError, ConfigError, TrainingError
 from recognizer.inference.recognizer import Recognizer
 from recognizer.lm.binary import save_ngram
 from recognizer.lm.kneser_ney import estimate_ngram
+from recognizer.text.alphabet import Alphabet
 from recognizer.training.adapt import adapt
 from recognizer.training.run import train
 from recognizer.tuning.tune import save_tuned
@@ -128,6 +129,9 @@ def test_a_recognizer_of_units_counts_in_a_mean_for_the_layers_that_it_has(bundl
     for name, tensor in bundle.weights.items():
         below = (name in units.weights and not name.startswith("output.")) or name.startswith("encoder.units.output.")
         np.testing.assert_allclose(mean.weights[name], tensor + 0.25 * (below and tensor.is_floating_point()), atol=1e-6, err_msg=name)
+    others = replace(units, alphabet=Alphabet(("A", "B", "C", "E"), "units"))
+    with pytest.raises(BundleError, match="its alphabet is not that of"):
+        average([bundle, others], tmp_path / "none")
 
 
 def test_what_does_not_fit_is_refused(bundle, decoder, corpus, speech_run, tones, cli, tmp_path) -> None:

@@ -144,6 +144,27 @@ def test_files_are_added_read_and_shown(visit: Callable[..., Page], png: Callabl
     expect(page.locator("canvas.spikes")).to_be_visible()
 
 
+def test_news_are_newer_than_answers_on_their_way(visit: Callable[..., Page], png: Callable[..., bytes]) -> None:
+    page = visit()
+    held: list[Route] = []
+    free = False
+    page.route(re.compile(r"/api/items(\?|/[^/]+$)"), lambda route: route.continue_() if free else held.append(route))
+    page.set_input_files("#files", [{"name": "one.png", "mimeType": "image/png", "buffer": png("abcd")}])
+    expect(page.locator("#progress")).to_have_text("0 of 1 item corrected")  # it was read, and the page was told
+    free = True
+    assert {"?" in route.request.url for route in held} == {True, False}  # the list, and the item that was opened
+    for route in held:
+        response = route.fetch()
+        body = response.json()
+        for item in body.get("items", [body]):
+            item |= {"state": "new", "text": "", "words": []}
+        body["counts"] = {"new": 1}
+        route.fulfill(response=response, json=body)
+    expect(page.locator(".row.read .snippet")).to_have_text("abcd")
+    expect(page.locator("#words .word")).to_have_text(["abcd"])
+    expect(page.locator("#count-read")).to_have_text("1")
+
+
 def test_folders_and_drops_keep_their_paths(visit: Callable[..., Page], desk: Any, png: Callable[..., bytes], tmp_path: Path) -> None:
     folder = tmp_path / "book"
     (folder / "inner").mkdir(parents=True)

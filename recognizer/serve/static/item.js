@@ -35,7 +35,10 @@ export class ItemView {
     this.asked = id;
     let item;
     try {
-      item = await get(itemPath(id));
+      do {
+        this.outdated = false;
+        item = await get(itemPath(id));
+      } while (this.outdated && this.asked === id);
     } catch (error) {
       if (this.asked === id) notice(error.message, { bad: true });
       return false;
@@ -63,6 +66,9 @@ export class ItemView {
     announce(`${item.name}, ${STATES[item.state][1]}`);
     return true;
   }
+
+  /** An item has changed: what is on its way is asked for once more. */
+  note(id) { this.outdated ||= id === this.asked; }
 
   close() {
     this.strip.stop();

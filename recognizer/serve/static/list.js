@@ -38,6 +38,7 @@ export class List {
 
   /** Show how many items are in each state. */
   count(counts) {
+    this.counted = true;
     let all = 0;
     for (const name of Object.keys(STATES)) {
       $(`#count-${name}`).textContent = (counts[name] || 0).toLocaleString("en");
@@ -59,7 +60,8 @@ export class List {
     const query = this.query();
     query.set("sort", $("#sort").value);
     query.set("limit", BLOCK);
-    const found = [], known = new Set();
+    const found = [], known = new Set(), news = this.news = new Map(); // items that changed while the answer was on its way
+    this.counted = false;
     try {
       for (let offset = 0, total = 1; offset < total; offset += BLOCK) {
         query.set("offset", offset);
@@ -68,9 +70,9 @@ export class List {
         for (const item of part.items) {
           if (known.has(item.id)) continue; // it moved while the list was loaded
           known.add(item.id);
-          found.push(item);
+          found.push(news.get(item.id) ?? item);
         }
-        if (offset === 0) this.count(part.counts);
+        if (offset === 0 && !this.counted) this.count(part.counts);
         this.#take(found, total);
       }
       this.#take(found, found.length);
@@ -90,6 +92,7 @@ export class List {
 
   /** Put the new state of an item in its place. */
   update(item) {
+    this.news?.set(item.id, item);
     const place = this.places.get(item.id);
     if (place !== undefined) {
       this.items[place] = item;

@@ -15,6 +15,7 @@ import { write } from "./write.js";
 let project = { counts: {}, models: {}, formats: {}, limits: { bytes: Infinity }, name: "", waiting: 0 };
 let gone = false;
 let wanted = null; // the id of something that was just recorded or written: it is opened
+let news = {}; // counts and lesson that the service told of while its answer was on its way
 const saves = []; // ids, the last one at the end
 
 const list = new List((id, focus) => open(id, focus));
@@ -28,14 +29,15 @@ const uploads = new Uploads(() => project.limits.bytes, (items) => {
 let outbox = null;
 
 async function refresh() {
+  news = {};
   project = await get("/api/project");
   document.title = project.name;
   $("#project").textContent = project.name;
   $("#record").hidden = !project.models.audio;
   $("#write").hidden = !project.models.line;
   outbox ??= new Outbox(project.name, { sent, refused, changed: tellOutbox });
-  count(project);
-  teach.update(project.teach);
+  count(news.counts ?? project);
+  teach.update(news.teach ?? project.teach);
 }
 
 function count({ waiting, ...counts }) {
@@ -173,6 +175,7 @@ follow({
   },
   down: () => { gone = true; tellOffline(); },
   item: (item) => {
+    view.note(item.id);
     if (outbox?.text(item.id) === undefined) list.update(item);
     const open = view.item;
     if (view.shows(item.id) && !view.changed && (item.text !== open.text || item.state !== open.state || item.error !== open.error)) {
@@ -180,8 +183,8 @@ follow({
     }
     if (item.kind === "page") list.load(); // its lines are items now
   },
-  counts: count,
-  teach: (lesson) => teach.update(lesson),
+  counts: (counts) => { news.counts = counts; count(counts); },
+  teach: (lesson) => { news.teach = lesson; teach.update(lesson); },
   failure: ({ error }) => notice(error, { bad: true }),
   reload,
 });

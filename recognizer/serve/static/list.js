@@ -60,8 +60,8 @@ export class List {
     const query = this.query();
     query.set("sort", $("#sort").value);
     query.set("limit", BLOCK);
-    const found = [], known = new Set(), news = this.news = new Map(); // items that changed while the answer was on its way
-    this.counted = false;
+    const found = [], known = new Set(), news = this.news = new Map(); // items that changed while an answer was on its way
+    this.counted = false; // whether newer counts came meanwhile
     try {
       for (let offset = 0, total = 1; offset < total; offset += BLOCK) {
         query.set("offset", offset);
@@ -76,6 +76,7 @@ export class List {
         this.#take(found, total);
       }
       this.#take(found, found.length);
+      this.news = null;
       announce(plural(found.length, "item"));
     } catch (error) {
       if (error.name !== "AbortError" && error.status) throw error; // a service that is gone is told by the news

@@ -15,7 +15,7 @@ import { write } from "./write.js";
 let project = { counts: {}, models: {}, formats: {}, limits: { bytes: Infinity }, name: "", waiting: 0 };
 let gone = false;
 let wanted = null; // the id of something that was just recorded or written: it is opened
-let news = {}; // counts and lesson that the service told of while its answer was on its way
+let news = {}; // counts and lesson that came while the answer about the project was on its way
 const saves = []; // ids, the last one at the end
 
 const list = new List((id, focus) => open(id, focus));
